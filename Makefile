@@ -1,0 +1,64 @@
+# Bare `make` says what there is.
+
+SHELL := /bin/bash
+.ONESHELL:
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+UV := .local/uv/bin/uv
+export DELIVERIES
+export PYTHONDONTWRITEBYTECODE :=
+
+WITH_SERVER = .venv/bin/python tools/embedded.py run
+
+.PHONY: help setup run test ui psql lint lock sample clean
+
+help: ## print this
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+setup: .local/.migrated ## install everything under .venv and .local (the other targets do it by themselves)
+
+run: setup ## run every month of include/data, or of DELIVERIES=folder, on the embedded PostgreSQL
+	@$(WITH_SERVER) --metadata airflow_run -- bash -c '. ./env.sh; exec python tools/run_months.py'
+
+test: setup ## run the tests, each on a PostgreSQL of their own (ARGS=… goes to pytest)
+	@.venv/bin/python -m pytest $(ARGS)
+
+ui: setup ## Airflow's UI, scheduler and all on localhost, until Ctrl-C
+	@$(WITH_SERVER) -- bash -c '. ./env.sh; exec python tools/ui.py'
+
+psql: setup ## a prompt on the data (of DELIVERIES=folder); `make -s psql < file.sql` for scripts
+	@.venv/bin/python tools/embedded.py psql
+
+lint: setup ## ruff for Python, sqlfluff for SQL
+	@.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/sqlfluff lint include/sql
+
+lock: $(UV) ## pin the whole tree anew after a change of requirements*.txt
+	@$(UV) pip compile -q requirements-dev.txt --universal --python-version 3.11 --generate-hashes --no-header -o requirements.lock
+
+sample: setup ## write the sample deliveries in include/data anew
+	@.venv/bin/python tools/generate_deliveries.py include/data --users 1000 --months 3 --seed 1
+
+clean: ## remove .venv and .local: environment, databases, logs
+	@rm -rf .venv .local
+
+$(UV):
+	@echo 'Installing uv …'
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; set PYTHON=…")'
+	$(PYTHON) -m venv .local/uv
+	.local/uv/bin/pip install -q --disable-pip-version-check uv==0.13.9
+
+.venv/.installed: $(UV) requirements.lock
+	@echo 'Installing the environment (.venv) …'
+	$(UV) venv -q --allow-existing --python $(PYTHON) .venv
+	VIRTUAL_ENV=.venv $(UV) pip sync -q --compile-bytecode --require-hashes requirements.lock
+	touch $@
+
+.local/.migrated: .venv/.installed
+	@echo 'Preparing Airflow (.local/airflow) …'
+	touch $@ # env.sh would call this again
+	env -u AIRFLOW__DATABASE__SQL_ALCHEMY_CONN $(WITH_SERVER) -- bash -c '. ./env.sh; exec airflow db migrate' \
+	    > .local/migrate.log 2>&1 || { rm -f $@; tail -20 .local/migrate.log >&2; exit 1; }
