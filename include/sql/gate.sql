@@ -1,0 +1,64 @@
+-- What must hold before the first row of the month is written anywhere but in staging. It only looks.
+--
+-- takes:  the six staged and validated deliveries of {{ month.as_of }}; the sealed snapshots
+-- leaves: one row: where the month stands, rows that refer to no user, and what would change in sealed months
+{% import 'macros.sql' as sql with context %}
+select pg_advisory_xact_lock_shared(hashtext('streamflow'));
+
+{% include 'month_plan.sql' %}
+
+{% for table in tables.values() %}
+{% include 'snapshot/replay.sql' %}
+{% endfor %}
+{% include 'snapshot/sealed_changes.sql' %}
+
+create temporary table orphans on commit drop as
+with
+known_users as (
+    select user_id from staging.users_{{ month.suffix }}
+    union all
+    select user_id from public.users_snapshots
+    where as_of = (select previous from month_plan)
+)
+{%- for table in tables.values() if table.name != 'users' %}
+
+select
+    date '{{ month.as_of }}' as as_of,
+    '{{ table.name }}' as table_name,
+    delivered.user_id
+from staging.{{ table.name }}_{{ month.suffix }} as delivered
+where not exists (select from known_users where known_users.user_id = delivered.user_id)
+union all
+-- rows of sealed months whose user this delivery takes away
+select
+    snapshot.as_of,
+    '{{ table.name }}' as table_name,
+    snapshot.user_id
+from public.{{ table.snapshots }} as snapshot
+inner join users_replay as replay
+    on snapshot.user_id = replay.user_id and snapshot.as_of = replay.as_of and replay.what = 'removed'
+left join {{ table.name }}_replay as own
+    on snapshot.user_id = own.user_id and snapshot.as_of = own.as_of and own.what = 'removed'
+where snapshot.as_of >= date '{{ month.as_of }}' and own.user_id is null
+{{ 'union all' if not loop.last }}
+{%- endfor %};
+
+select
+    month_plan.as_of::text as as_of,
+    month_plan.previous::text as previous,
+    month_plan.newest_sealed::text as newest_sealed,
+    month_plan.is_sealed,
+    month_plan.is_same,
+    (
+        select coalesce(jsonb_agg(found order by found.as_of, found.table_name), '[]')
+        from (
+            select as_of, table_name, count(*) as row_count, (array_agg(user_id order by user_id))[:5] as examples
+            from orphans
+            group by as_of, table_name
+        ) as found
+    ) as orphans,
+    (
+        select coalesce(jsonb_agg(found order by found.as_of, found.table_name, found.what), '[]')
+        from sealed_changes as found
+    ) as sealed_changes
+from month_plan;

@@ -1,0 +1,37 @@
+-- Where the month stands among the sealed ones. Every step that writes begins with it, under its own lock, so
+-- that it decides on what is true when it writes.
+--
+-- takes:  the ledger; staging.files of the month
+-- leaves: one row in the temporary table month_plan; fails unless all six tables are staged and validated
+
+select staging.require(
+    count(*) = {{ tables | length }},
+    'only ' || count(*) || ' of {{ tables | length }} tables of {{ month.as_of }} are staged and validated: '
+    || 'clear the tables'' tasks from stage on (or run the month again)'
+)
+from staging.files
+where as_of = date '{{ month.as_of }}' and is_validated;
+
+create temporary table month_plan on commit drop as
+with
+sealed as (
+    select as_of, table_name, file_sha256
+    from public.current_deliveries
+),
+
+staged as (
+    select as_of, table_name, file_sha256
+    from staging.files
+    where as_of = date '{{ month.as_of }}'
+)
+
+select
+    month.as_of,
+    (select max(as_of) from sealed where as_of < month.as_of) as previous,
+    (select max(as_of) from sealed) as newest_sealed,
+    exists (select from sealed where as_of = month.as_of) as is_sealed,
+    -- sealed with these very files: nothing is left to do
+    not exists (select * from staged except select * from sealed) as is_same,
+    -- no sealed month is as new: this one becomes the newest, and live follows it
+    not exists (select from sealed where as_of >= month.as_of) as is_head
+from (values (date '{{ month.as_of }}')) as month (as_of);

@@ -1,0 +1,10 @@
+-- The whole schema, in the order in which its parts need each other.
+--
+-- takes:  an empty database, or one that has the schema already
+-- leaves: live, snapshots, ledger and staging
+select pg_advisory_xact_lock(hashtext('streamflow'));
+
+{% include 'schema/live.sql' %}
+{% include 'schema/snapshots.sql' %}
+{% include 'schema/ledger.sql' %}
+{% include 'schema/staging.sql' %}

@@ -1,0 +1,43 @@
+-- The ledger: what was delivered, what it did, and what each sealed snapshot held.
+--
+-- takes:  nothing
+-- leaves: public.deliveries, one row per month, table and revision, only ever added to; the view
+--         public.current_deliveries with the newest revision of each
+
+create table if not exists public.deliveries (
+    as_of date,
+    table_name text,
+    revision integer,
+    file_name text not null,
+    file_bytes bigint not null,
+    file_sha256 text not null,
+    not_delivered text [] not null,
+    delivered bigint not null,
+    inserted bigint not null,
+    updated bigint not null,
+    unchanged bigint not null,
+    carried_forward bigint not null,
+    snapshot_rows bigint not null,
+    snapshot_checksum numeric not null,
+    run_id text not null,
+    sealed_at timestamptz not null default now(),
+    primary key (as_of, table_name, revision),
+    check (delivered = inserted + updated + unchanged),
+    check (snapshot_rows = delivered + carried_forward)
+);
+
+comment on column public.deliveries.not_delivered is
+'optional columns that the file left out: their stored values were kept';
+comment on column public.deliveries.inserted is
+'delivered users that the nearest earlier snapshot did not have';
+comment on column public.deliveries.updated is
+'delivered users whose row differs from the one in the nearest earlier snapshot';
+comment on column public.deliveries.carried_forward is
+'users of the nearest earlier snapshot that the file did not have: their rows were kept';
+comment on column public.deliveries.snapshot_checksum is
+'sum over all rows of hashtextextended(row(live columns, as_of, source_as_of)::text, 0)';
+
+create or replace view public.current_deliveries as
+select distinct on (as_of, table_name) *
+from public.deliveries
+order by as_of, table_name, revision desc;

@@ -1,0 +1,102 @@
+-- The workshop: where deliveries are staged, and what is known of them until their month is sealed.
+--
+-- takes:  nothing
+-- leaves: schema staging with two small tables and the functions that the month's SQL calls
+
+create schema if not exists staging;
+
+-- One row per staged file. A load writes it, a passed validation marks it.
+create table if not exists staging.files (
+    as_of date,
+    table_name text,
+    file_name text not null,
+    file_bytes bigint not null,
+    file_sha256 text not null,
+    not_delivered text [] not null,
+    delivered bigint not null,
+    is_validated boolean not null default false,
+    primary key (as_of, table_name)
+);
+
+-- One row per live table that an upsert has brought ahead of the newest sealed month: which file did,
+-- and what changed. Sealing a month empties it, so an empty table means that live is the newest snapshot.
+create table if not exists staging.live_claims (
+    table_name text primary key,
+    as_of date not null,
+    file_sha256 text not null,
+    inserted bigint,
+    updated bigint
+);
+
+-- Stops the transaction with a message unless the condition holds.
+create or replace function staging.require(condition boolean, message text) returns void
+language plpgsql as $$
+begin
+    if condition is not true then
+        raise exception '%', message;
+    end if;
+end
+$$;
+
+-- Makes the empty, unkeyed table that a new month's snapshot is written into. A sealed month has it already.
+create or replace function staging.create_partition(snapshots text, as_of date) returns void
+language plpgsql as $$
+declare
+    partition text := format('%s_%s', snapshots, to_char(as_of, 'YYYYMMDD'));
+begin
+    if to_regclass(format('public.%I', partition)) is null then
+        execute format('create table public.%I (like public.%I)', partition, snapshots);
+    end if;
+end
+$$;
+
+-- Keys the written table and makes it the month's partition. The check spares the scan of attaching.
+create or replace function staging.attach_partition(snapshots text, as_of date) returns void
+language plpgsql as $$
+declare
+    partition text := format('%s_%s', snapshots, to_char(as_of, 'YYYYMMDD'));
+begin
+    if exists (select from pg_inherits where inhrelid = format('public.%I', partition)::regclass) then
+        return;
+    end if;
+    execute format('alter table public.%I add primary key (user_id, as_of)', partition);
+    execute format('alter table public.%I add constraint as_of check (as_of = %L)', partition, as_of);
+    execute format(
+        'alter table public.%I attach partition public.%I for values in (%L)', snapshots, partition, as_of
+    );
+    execute format('alter table public.%I drop constraint as_of', partition);
+end
+$$;
+
+-- Gives an empty staging table the columns that a file's header names, and the optional ones that it leaves out:
+-- live's types for known names, text for others.
+create or replace function staging.mirror_header(
+    table_name text, staged text, header text [], optional text []
+) returns void
+language plpgsql as $$
+declare
+    this regclass := format('staging.%I', staged);
+    live regclass := format('public.%I', table_name);
+    missing record;
+begin
+    execute format('truncate %s', this);
+    for missing in
+        select name, coalesce(format_type(known.atttypid, known.atttypmod), 'text') as type
+        from unnest(header || optional) as name
+        left join pg_attribute as known
+            on known.attrelid = live and known.attname = name and known.attnum > 0 and not known.attisdropped
+        where name not in (select attname from pg_attribute where attrelid = this and not attisdropped)
+        group by name, type
+    loop
+        execute format('alter table %s add column %I %s', this, missing.name, missing.type);
+    end loop;
+    for missing in
+        select attname as name from pg_attribute
+        where
+            attrelid = this and attnum > 0 and not attisdropped
+            and attname <> all(header || optional)
+    loop
+        execute format('alter table %s drop column %I', this, missing.name);
+    end loop;
+end
+$$;

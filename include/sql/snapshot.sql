@@ -1,0 +1,44 @@
+-- Freezes the month: the six snapshot partitions, the months that they carry forward into, live where no upsert
+-- brought it there, and the ledger, in one transaction under one lock. Readers see all of it or nothing.
+--
+-- takes:  the six staged and validated deliveries of {{ month.as_of }}; the snapshots of the sealed months
+-- leaves: the month sealed. Files that are sealed already change nothing; a change to sealed snapshots needs
+--         the run's param restate and fails without it before anything is written.
+{% import 'macros.sql' as sql with context %}
+select pg_advisory_xact_lock(hashtext('streamflow'));
+
+set local datestyle = 'ISO';  -- the checksums are of text
+
+{% include 'month_plan.sql' %}
+
+{% for table in tables.values() %}
+{% include 'snapshot/replay.sql' %}
+{% endfor %}
+{% include 'snapshot/sealed_changes.sql' %}
+
+select staging.require(
+    {{ restate }} or not exists (select from sealed_changes),
+    'sealed snapshots would change: clear the task gate, which says what'
+);
+
+{% include 'snapshot/stale_live.sql' %}
+{% for table in tables.values() %}
+{% include 'snapshot/write_partition.sql' %}
+{% include 'snapshot/apply_replay.sql' %}
+{% endfor %}
+{% include 'snapshot/sync_live.sql' %}
+{% for table in tables.values() %}
+{% include 'snapshot/seal.sql' %}
+{% endfor %}
+delete from staging.live_claims;
+
+select
+    month_plan.as_of::text as as_of,
+    (select count(*) from public.deliveries where sealed_at = now()) as ledger_rows_written,
+    (
+        select string_agg(distinct as_of::text, ', ' order by as_of::text)
+        from public.deliveries
+        where sealed_at = now()
+    ) as months_sealed,
+    coalesce((select string_agg(table_name, ', ') from stale_live), 'none') as live_tables_rebuilt
+from month_plan;

@@ -1,0 +1,111 @@
+-- Seals {{ table.name }}: a revision in the ledger for this month, if it is new or restated from another file, and
+-- for every sealed month whose snapshot the replay changed.
+--
+-- takes:  the written snapshots; the staged file's record; {{ table.name }}_replay; month_plan
+-- leaves: rows in public.deliveries; none if nothing changed
+insert into public.deliveries (
+    as_of, table_name, revision, file_name, file_bytes, file_sha256, not_delivered,
+    delivered, inserted, updated, unchanged, carried_forward,
+    snapshot_rows, snapshot_checksum, run_id
+)
+with
+recorded as (
+    select * from public.current_deliveries
+    where table_name = '{{ table.name }}'
+),
+
+touched as (
+    select as_of from month_plan
+    where not is_sealed
+    union
+    select as_of from {{ table.name }}_replay
+    union
+    select file.as_of
+    from staging.files as file
+    inner join recorded using (as_of, table_name)
+    where {{ restate }} and file.file_sha256 <> recorded.file_sha256
+),
+
+content as (
+    select
+        snapshot.as_of,
+        count(*) as snapshot_rows,
+        count(*) filter (where snapshot.source_as_of = snapshot.as_of) as delivered,
+        sum(hashtextextended(
+            row(
+                snapshot.user_id,
+                {{ sql.columns(table, 'snapshot') }},
+                snapshot.as_of,
+                snapshot.source_as_of
+            )::text, 0
+        )) as snapshot_checksum
+    from public.{{ table.snapshots }} as snapshot
+    where snapshot.as_of = any(array(select as_of from touched))
+    group by snapshot.as_of
+),
+
+claimed as (
+    select claim.as_of, claim.inserted, claim.updated
+    from staging.live_claims as claim
+    inner join staging.files as file using (as_of, table_name, file_sha256)
+    where claim.as_of = date '{{ month.as_of }}' and claim.table_name = '{{ table.name }}'
+),
+
+-- where no upsert has counted, the snapshots tell: this month's rows against the nearest earlier month's
+compared as (
+    select
+        snapshot.as_of,
+        count(*) filter (where earlier.user_id is null) as inserted,
+        count(*) filter (
+            where record_image_ne(
+                row({{ sql.columns(table, 'snapshot') }}),
+                row({{ sql.columns(table, 'earlier') }})
+            ) and earlier.user_id is not null
+        ) as updated
+    from public.{{ table.snapshots }} as snapshot
+    left join public.{{ table.snapshots }} as earlier
+        on
+            snapshot.user_id = earlier.user_id
+            and earlier.as_of = (
+                select max(sealed.as_of) from public.deliveries as sealed
+                where sealed.as_of < snapshot.as_of
+            )
+    where
+        snapshot.source_as_of = snapshot.as_of
+        and snapshot.as_of = any(array(select as_of from touched except select as_of from claimed))
+    group by snapshot.as_of
+),
+
+file as (
+    select as_of, file_name, file_bytes, file_sha256, not_delivered
+    from staging.files
+    where as_of = date '{{ month.as_of }}' and table_name = '{{ table.name }}'
+    union all
+    select as_of, file_name, file_bytes, file_sha256, not_delivered
+    from recorded
+    where as_of <> date '{{ month.as_of }}'
+)
+
+select
+    touched.as_of,
+    '{{ table.name }}' as table_name,
+    coalesce(recorded.revision, 0) + 1 as revision,
+    file.file_name,
+    file.file_bytes,
+    file.file_sha256,
+    file.not_delivered,
+    coalesce(content.delivered, 0) as delivered,
+    coalesce(claimed.inserted, compared.inserted, 0) as inserted,
+    coalesce(claimed.updated, compared.updated, 0) as updated,
+    coalesce(content.delivered - coalesce(claimed.inserted, compared.inserted, 0)
+    - coalesce(claimed.updated, compared.updated, 0), 0) as unchanged,
+    coalesce(content.snapshot_rows - content.delivered, 0) as carried_forward,
+    coalesce(content.snapshot_rows, 0) as snapshot_rows,
+    coalesce(content.snapshot_checksum, 0) as snapshot_checksum,
+    {{ run_id | literal }} as run_id
+from touched
+inner join file using (as_of)
+left join recorded using (as_of)
+left join content using (as_of)
+left join claimed using (as_of)
+left join compared using (as_of);

@@ -1,0 +1,98 @@
+-- Brings live {{ table.name }} up to its staged delivery of {{ month.as_of }}.
+--
+-- takes:  the staged and validated delivery; live as the newest sealed month left it
+-- leaves: new rows inserted, changed rows updated, identical rows not rewritten, and a claim that says so.
+--         A month that is not the newest, or a live table that another unsealed month has claimed, is left
+--         alone: the snapshot step then brings live to the newest snapshot.
+{% import 'macros.sql' as sql with context %}
+select pg_advisory_xact_lock_shared(hashtext('streamflow'));
+
+{% include 'month_plan.sql' %}
+
+insert into staging.live_claims (table_name, as_of, file_sha256)
+select file.table_name, file.as_of, file.file_sha256
+from staging.files as file
+cross join month_plan
+where
+    file.as_of = month_plan.as_of
+    and file.table_name = '{{ table.name }}'
+    and month_plan.is_head
+    {%- if table.name != 'users' %}
+    -- the users that the rows refer to are there only if the same run brought them
+    and exists (
+        select from staging.live_claims as claim
+        inner join staging.files as users using (as_of, table_name, file_sha256)
+        where claim.as_of = month_plan.as_of and claim.table_name = 'users'
+    )
+    {%- endif %}
+on conflict (table_name) do nothing;
+
+create temporary table changed on commit drop as
+with
+file as (
+    select file.not_delivered
+    from staging.files as file
+    inner join staging.live_claims as claim using (as_of, table_name, file_sha256)
+    where file.as_of = date '{{ month.as_of }}' and file.table_name = '{{ table.name }}'
+)
+
+select
+    delivered.user_id,
+    {%- for column in table.columns %}
+    {{ sql.value(table, column, 'delivered', 'live') }} as {{ column }},
+    {%- endfor %}
+    live.user_id is null as is_new
+from staging.{{ table.name }}_{{ month.suffix }} as delivered
+cross join file
+left join public.{{ table.name }} as live on delivered.user_id = live.user_id
+where
+    live.user_id is null
+    or record_image_ne(
+        row(
+            {%- for column in table.columns %}
+            {{ sql.value(table, column, 'delivered', 'live') }}{{ ',' if not loop.last }}
+            {%- endfor %}
+        ),
+        row({{ sql.columns(table, 'live') }})
+    );
+
+update public.{{ table.name }} as live
+set
+    {%- for column in table.columns %}
+    {{ column }} = changed.{{ column }}{{ ',' if not loop.last }}
+    {%- endfor %}
+from changed
+where live.user_id = changed.user_id and not changed.is_new;
+
+insert into public.{{ table.name }} (user_id, {{ table.columns | join(', ') }})
+select changed.user_id, {{ sql.columns(table, 'changed') }}
+from changed
+where changed.is_new;
+
+-- a repeated try finds nothing left to change: the first one's counts are the month's
+update staging.live_claims as claim
+set
+    inserted = (select count(*) from changed where is_new),
+    updated = (select count(*) from changed where not is_new)
+where
+    claim.table_name = '{{ table.name }}'
+    and claim.as_of = date '{{ month.as_of }}'
+    and claim.inserted is null;
+
+select
+    file.delivered,
+    (select count(*) from changed where is_new) as inserted,
+    (select count(*) from changed where not is_new) as updated,
+    case
+        when claim.table_name is not null then 'upserted'
+        when month_plan.is_same then 'left as it is: the month is sealed with these files'
+        else 'left to the snapshot step: live is not this month''s to advance'
+    end as live
+from staging.files as file
+inner join month_plan on file.as_of = month_plan.as_of
+left join staging.live_claims as claim
+    on
+        file.as_of = claim.as_of
+        and file.table_name = claim.table_name
+        and file.file_sha256 = claim.file_sha256
+where file.table_name = '{{ table.name }}';
