@@ -1,0 +1,155 @@
+"""StreamFlow's month: wait for the delivery, stage it, validate it, upsert live, freeze the snapshots."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pendulum
+from airflow.providers.common.compat.sdk import conf
+from airflow.providers.common.sql.operators.sql import SQLExecuteQueryOperator
+from airflow.providers.standard.operators.python import PythonOperator
+from airflow.sdk import DAG, Asset, ExceptionRetryPolicy, Param, RetryAction, RetryRule, TaskGroup
+
+from streamflow import docs
+from streamflow.gate import GateOperator
+from streamflow.guard import check_month
+from streamflow.load import LoadCsvOperator
+from streamflow.sensor import MonthFolderSensor
+from streamflow.tables import TABLES
+from streamflow.templating import AS_OF, FILTERS, MACROS, last_row, statement
+from streamflow.timetable import MonthEndTimetable
+from streamflow.validate import ValidateOperator
+
+INCLUDE = Path(__file__).parents[1] / "include"
+DB = {"conn_id": "streamflow_db"}
+FIRST_MONTH = "{{ var.value.get('streamflow_first_month', '2024-01') }}"
+FOLDER = "{{ ti.xcom_pull('check_month')['folder'] }}"
+
+with DAG(
+    dag_id="streamflow_monthly_ingest",
+    description="Six CSV files a month into live tables and sealed point-in-time snapshots.",
+    doc_md=docs.DAG,
+    schedule=MonthEndTimetable(),
+    start_date=pendulum.datetime(2024, 1, 1),
+    catchup=False,  # unpausing starts no run for a month of long ago; history is a backfill's
+    max_active_runs=1,  # months of one database are loaded one after the other
+    default_args={
+        "owner": "streamflow",
+        "retries": 2,
+        "retry_delay": timedelta(seconds=conf.getint("streamflow", "retry_delay", fallback=60)),
+        "retry_policy": ExceptionRetryPolicy(
+            rules=[
+                RetryRule("psycopg.OperationalError", RetryAction.RETRY, reason="the database may be back soon"),
+                RetryRule("psycopg.Error", RetryAction.FAIL, reason="the same statement would fail again"),
+            ]
+        ),
+    },
+    tags=["streamflow", "monthly", "ingest"],
+    params={
+        "as_of": Param(
+            "",
+            type="string",
+            pattern=r"^(\d{4}-\d{2}-\d{2})?$",
+            title="Month end",
+            description="The month to load, by its last day (2024-01-31). Empty: the data interval decides.",
+        ),
+        "restate": Param(
+            False,
+            type="boolean",
+            title="Restate",
+            description="Yes, change what is already sealed: needed when corrected or late files alter sealed months.",
+        ),
+    },
+    template_searchpath=str(INCLUDE / "sql"),
+    user_defined_macros=MACROS,
+    user_defined_filters=FILTERS,
+):
+    guard = PythonOperator(
+        task_id="check_month",
+        doc_md=docs.CHECK_MONTH,
+        python_callable=check_month,
+        op_kwargs={"as_of": "{{ params.as_of }}", "first_month": FIRST_MONTH},
+    )
+    schema = SQLExecuteQueryOperator(
+        task_id="create_schema", doc_md=docs.CREATE_SCHEMA, sql="schema.sql", do_xcom_push=False, **DB
+    )
+    wait = MonthFolderSensor(
+        task_id="wait_for_month",
+        doc_md=docs.WAIT_FOR_MONTH,
+        fs_conn_id="streamflow_fs",
+        filepath=FOLDER,
+        settle_seconds=conf.getint("streamflow", "settle_seconds", fallback=60),
+        poke_interval=conf.getint("streamflow", "poke_interval", fallback=60),
+        timeout=conf.getint("streamflow", "wait_timeout", fallback=14 * 24 * 3600),
+        mode="reschedule",
+    )
+    gate = GateOperator(
+        task_id="gate",
+        doc_md=docs.GATE,
+        sql=statement("gate.sql"),
+        restate="{{ params.restate | lower }}",
+        **DB,
+    )
+    snapshot = SQLExecuteQueryOperator(
+        task_id="snapshot",
+        doc_md=docs.SNAPSHOT,
+        sql=statement("snapshot.sql"),
+        handler=last_row,
+        outlets=[Asset(table.snapshots, uri=f"streamflow://{table.snapshots}") for table in TABLES.values()],
+        **DB,
+    )
+    clean_up = SQLExecuteQueryOperator(
+        task_id="drop_staging",
+        doc_md=docs.DROP_STAGING,
+        sql=statement("staging/drop_tables.sql"),
+        do_xcom_push=False,
+        **DB,
+    )
+
+    for table in TABLES.values():
+        with TaskGroup(table.name, tooltip=f"{table.file_name} into staging, and checked"):
+            stage = SQLExecuteQueryOperator(
+                task_id="stage",
+                doc_md=docs.STAGE,
+                sql=statement("staging/create_table.sql", table),
+                do_xcom_push=False,
+                **DB,
+            )
+            load = LoadCsvOperator(
+                task_id="load",
+                doc_md=docs.LOAD,
+                table=table,
+                as_of=AS_OF,
+                folder=FOLDER,
+                fs_conn_id="streamflow_fs",
+                record_sql=statement("staging/record_file.sql", table),
+                **DB,
+            )
+            validate = ValidateOperator(
+                task_id="validate",
+                doc_md=docs.VALIDATE,
+                table=table,
+                as_of=AS_OF,
+                suite=INCLUDE / "expectations" / f"{table.name}.json",
+                passed_sql=statement("staging/mark_validated.sql", table),
+                **DB,
+            )
+        wait >> stage >> load >> validate >> gate
+
+    with TaskGroup("upsert", tooltip="staged rows into live"):
+        upserts = [
+            SQLExecuteQueryOperator(
+                task_id=table.name,
+                doc_md=docs.UPSERT,
+                sql=statement("upsert.sql", table),
+                handler=last_row,
+                **DB,
+            )
+            for table in TABLES.values()
+        ]
+        upserts[0] >> upserts[1:]  # users first: the others refer to it
+
+    guard >> schema >> wait
+    gate >> upserts[0]
+    upserts >> snapshot >> clean_up

@@ -1,0 +1,1 @@
+"""Python that Airflow imports for the DAG ``streamflow_monthly_ingest``."""

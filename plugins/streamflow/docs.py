@@ -1,0 +1,41 @@
+"""What the UI shows about the DAG and its tasks."""
+
+DAG = """
+### A month, from files to sealed snapshots
+
+`wait for the folder → stage → validate every table → gate → upsert live → snapshot → seal`
+
+The run is for the month that ends with its data interval, or on the param **as_of**. Nothing reaches live or a
+snapshot unless all six tables pass. A month that is sealed stays as it is unless the run says **restate**.
+
+* Trigger one month: ▶ with a logical date (`2024-01-31` means January), or with the param `as_of`.
+* Load several: *Backfill* from the first day of the first month to the last day of the last one.
+* Correct a sealed month: replace its files, trigger it with `restate` on.
+
+What was loaded, and what it did: table `public.deliveries`.
+"""
+
+CHECK_MONTH = (
+    "Which month is this run for? Refuses a date that is no month end, in the future or before the first month."
+)
+CREATE_SCHEMA = "Creates the tables, functions and the schema `staging` if they are not there (`include/sql/schema/`)."
+WAIT_FOR_MONTH = (
+    "Passes when all six files are in the month's folder, not empty, and have not been written to for the settle time. "
+    "The log says what it still waits for."
+)
+STAGE = "Creates the table's empty, unlogged staging table for the month."
+LOAD = "Copies the CSV file into the staging table, whose columns follow the file's header. The file is only read."
+VALIDATE = (
+    "Checks every staged row against the table's suite in `include/expectations/`. A broken rule fails the task: "
+    "correct the file and clear this table's tasks from *stage* on."
+)
+GATE = (
+    "Lets the month through when all six tables are valid, every row has its user, and no sealed snapshot would change "
+    "(or the run's param `restate` allows it)."
+)
+UPSERT = "Inserts new and updates changed rows of the live table; identical rows are not rewritten. XCom: the counts."
+SNAPSHOT = (
+    "Writes the six snapshot partitions of the month and its rows in the ledger, in one transaction. "
+    "XCom: what was sealed."
+)
+DROP_STAGING = "Drops the month's staging tables. Those of a failed run stay for inspection until its next try."

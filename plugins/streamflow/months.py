@@ -1,0 +1,103 @@
+"""Calendar months as the contract names them: by ``as_of``, the month's last day."""
+
+from __future__ import annotations
+
+import calendar
+import datetime as dt
+import re
+from dataclasses import dataclass
+
+
+class MonthError(ValueError):
+    """A value that names no month end: says what was expected, what was found and what to do."""
+
+
+def month_end(day: dt.date) -> dt.date:
+    """Return the last day of ``day``'s month."""
+    return dt.date(day.year, day.month, calendar.monthrange(day.year, day.month)[1])
+
+
+def last_month_end(day: dt.date) -> dt.date:
+    """Return ``day`` if it is a month's last day, else the last day of the month before."""
+    if day == month_end(day):
+        return day
+    return day.replace(day=1) - dt.timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Month:
+    """A month end, checked.
+
+    Attributes:
+        as_of: the month's last day.
+    """
+
+    as_of: dt.date
+
+    @classmethod
+    def parse(cls, text: str) -> Month:
+        """Read ``YYYY-MM-DD``.
+
+        Raises:
+            MonthError: if ``text`` is no such date, or no month's last day.
+        """
+        try:
+            day = dt.date.fromisoformat(text)
+            if day.isoformat() != text:  # fromisoformat reads 20240131 and 2024-W05-3 as well
+                raise ValueError(text)
+        except ValueError:
+            raise MonthError(
+                f"as_of must be a month's last day, written YYYY-MM-DD; found {str(text)!r}. "
+                "Set the run's param as_of, for example to 2024-01-31."
+            ) from None
+        if day != month_end(day):
+            raise MonthError(
+                f"as_of must be a month's last day; found {day}, which is within a month. "
+                f"Set the run's param as_of to {month_end(day)} for that month."
+            )
+        return cls(day)
+
+    @property
+    def suffix(self) -> str:
+        """``20240131``: how the month's own tables are named."""
+        return f"{self.as_of:%Y%m%d}"
+
+    @classmethod
+    def of_folder(cls, name: str, first_month: str) -> Month | None:
+        """Return the month whose delivery is in a folder called ``name``; None if that is no month folder's name."""
+        match = re.fullmatch(r"month_(\d{3,})", name)
+        if match is None:
+            return None
+        first = _first_day(first_month)
+        years, month = divmod(first.month - 1 + int(match[1]), 12)
+        return cls(month_end(dt.date(first.year + years, month + 1, 1)))
+
+    def folder(self, first_month: str) -> str:
+        """Return the delivery's folder, ``month_000`` for the first month.
+
+        Args:
+            first_month: ``YYYY-MM``, the month of ``month_000``.
+
+        Raises:
+            MonthError: if ``first_month`` is no month, or the delivery would come before it.
+        """
+        first = _first_day(first_month)
+        number = (self.as_of.year - first.year) * 12 + self.as_of.month - first.month
+        if number < 0:
+            raise MonthError(
+                f"as_of {self.as_of} lies before the first month, {first_month} (Airflow variable "
+                f"streamflow_first_month), whose as_of is {month_end(first)}: there is no delivery for it."
+            )
+        return f"month_{number:03d}"
+
+    def __str__(self) -> str:
+        return self.as_of.isoformat()
+
+
+def _first_day(first_month: str) -> dt.date:
+    try:
+        return dt.date.fromisoformat(f"{first_month}-01")
+    except ValueError:
+        raise MonthError(
+            f"the Airflow variable streamflow_first_month must be a month, YYYY-MM; found {first_month!r}."
+        ) from None
