@@ -1,0 +1,190 @@
+"""Run the DAG for every month folder of a source, in month order, as `airflow dags test` does; `make run`."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pluggy
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "plugins"))
+
+from streamflow.months import Month
+
+hookimpl = pluggy.HookimplMarker("airflow")
+LOG_FOLDER = ROOT / ".local" / "logs"
+LEDGER = """
+select as_of, table_name, delivered, inserted, updated, unchanged, snapshot_rows, revision, sealed_at
+from public.current_deliveries
+order by as_of, table_name
+"""
+
+
+def main() -> int:
+    """Run the months; return the exit code."""
+    folder = Path(json.loads(os.environ["AIRFLOW_CONN_STREAMFLOW_FS"])["extra"]["path"])
+    months = find_months(folder)
+    if not months:
+        print(f"No month folders (month_000, month_001, …) in {folder}.", file=sys.stderr)
+        return 1
+    LOG_FOLDER.mkdir(parents=True, exist_ok=True)
+    log = LOG_FOLDER / f"run-{dt.datetime.now(dt.UTC):%Y%m%d-%H%M%S}.log"
+    screen = redirect_output(log)
+    progress = Progress(screen)
+
+    def interrupted(*_):
+        progress.line()
+        progress.line("Interrupted. What was sealed stays sealed; `make run` again completes the month.")
+        os._exit(130)  # the server rolls back what was open
+
+    signal.signal(signal.SIGINT, interrupted)
+    progress.line(f"{len(months)} months from {folder}")
+    progress.line(f"Airflow's log: {os.path.relpath(log)}")
+
+    from airflow.dag_processing.dagbag import DagBag
+    from airflow.providers.postgres.hooks.postgres import PostgresHook
+    from airflow.sdk.listener import get_listener_manager
+
+    get_listener_manager().add_listener(progress)
+    bag = DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
+    for path, error in bag.import_errors.items():
+        progress.line(f"{path} cannot be imported:\n{error}")
+        return 1
+    dag = bag.dags["streamflow_monthly_ingest"]
+    hook = PostgresHook("streamflow_db")
+    before = ledger(hook)
+    for month, name in months:
+        progress.line(f"\n{month}  {name}")
+        run = dag.test(logical_date=dt.datetime.combine(month.as_of, dt.time(), dt.UTC))
+        progress.end_step()
+        if run.state != "success":
+            progress.line(f"\n{month} ({name}) failed at {progress.failed_task}:\n{progress.reason}")
+            return 1
+    after = ledger(hook)
+    progress.line()
+    progress.line(as_table(after))
+    if after == before:
+        progress.line("\nNothing changed: every month was sealed with these files already.")
+    return 0
+
+
+def find_months(folder: Path) -> list[tuple[Month, str]]:
+    """Return the months whose folders are in ``folder``, and the folders' names, in month order."""
+    first_month = os.environ.get("AIRFLOW_VAR_STREAMFLOW_FIRST_MONTH", "2024-01")
+    names = [path.name for path in folder.iterdir() if path.is_dir()]
+    found = [(month, name) for name in names if (month := Month.of_folder(name, first_month))]
+    return sorted(found, key=lambda one: one[0].as_of)
+
+
+def redirect_output(log: Path) -> int:
+    """Send everything that is printed to ``log``; return a file descriptor of the screen."""
+    screen = os.dup(1)
+    target = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(target, 1)
+    os.dup2(target, 2)
+    return screen
+
+
+def ledger(hook) -> list[tuple]:
+    """Return the newest revision of every month and table; nothing before the first run."""
+    if hook.get_first("select to_regclass('public.deliveries')")[0] is None:
+        return []
+    return hook.get_records(LEDGER)
+
+
+def as_table(rows: list[tuple]) -> str:
+    """Return the ledger as aligned text, numbers to the right."""
+    names = [
+        "as_of",
+        "table",
+        "delivered",
+        "inserted",
+        "updated",
+        "unchanged",
+        "snapshot rows",
+        "revision",
+        "sealed at",
+    ]
+    cells = [[_as_cell(value) for value in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(names, *cells, strict=True)]
+    aligned = [
+        "  ".join(
+            cell.rjust(width) if 2 <= place <= 7 else cell.ljust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in (names, ["-" * width for width in widths], *cells)
+    ]
+    return "\n".join(aligned)
+
+
+def _as_cell(value) -> str:
+    if isinstance(value, dt.datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+class Progress:
+    """Prints a line a step: its name, the tables as they get through it, and the seconds it took.
+
+    It is an Airflow listener: tasks report to it as they end.
+
+    Args:
+        screen: file descriptor to print to.
+    """
+
+    def __init__(self, screen: int) -> None:
+        self._screen = screen
+        self._step = ""
+        self._since = 0.0
+        self.failed_task = ""
+        self.reason = ""
+
+    def _write(self, text: str) -> None:
+        os.write(self._screen, text.encode())
+
+    def line(self, text: str = "") -> None:
+        """Print a line."""
+        self._write(f"{text}\n")
+
+    def end_step(self) -> None:
+        """Finish the line of the step that is under way."""
+        if self._step:
+            self._write(f"  {time.monotonic() - self._since:.1f} s\n")
+        self._step = ""
+
+    @hookimpl
+    def on_task_instance_running(self, previous_state, task_instance) -> None:
+        """Begin the line of the task's step, unless it is under way."""
+        step, _ = self._place(task_instance)
+        if step != self._step:
+            self.end_step()
+            self._step, self._since = step, time.monotonic()
+            self._write(f"  {step:<14}")
+
+    @hookimpl
+    def on_task_instance_success(self, previous_state, task_instance) -> None:
+        """Show the task as done."""
+        self._write(f" {self._place(task_instance)[1]}")
+
+    @hookimpl
+    def on_task_instance_failed(self, previous_state, task_instance, error) -> None:
+        """Show the task as failed and keep the reason."""
+        self._write(f" FAILED {self._place(task_instance)[1]}")
+        self.failed_task = task_instance.task_id
+        self.reason = str(error)
+
+    @staticmethod
+    def _place(task_instance) -> tuple[str, str]:
+        """Return a task's step and table; tables are groups of steps, but for the group of upserts."""
+        group, _, name = task_instance.task_id.rpartition(".")
+        return (group, name) if group == "upsert" else (name, group)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
