@@ -1,0 +1,141 @@
+"""The month's own SQL, step by step, without Airflow around it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import psycopg
+from psycopg import sql
+
+from streamflow.months import Month
+from streamflow.tables import TABLES, Table
+from streamflow.templating import FILTERS, MACROS, last_row, statement
+
+ROOT = Path(__file__).resolve().parents[1]
+_templates = jinja2.Environment(loader=jinja2.FileSystemLoader(ROOT / "include" / "sql"), autoescape=False)
+_templates.globals |= MACROS
+_templates.filters |= FILTERS | {"ds": str}  # Airflow's own filter, not used when the param names the month
+
+
+def render(path: str, as_of: str, table: Table | None = None, restate: bool = False) -> str:
+    """Return a file of ``include/sql/`` as Airflow would send it."""
+    return _templates.from_string(statement(path, table)).render(
+        params={"as_of": as_of, "restate": restate}, run_id="manual__it's a test"
+    )
+
+
+def as_csv(rows: list[dict[str, Any]], columns: list[str]) -> bytes:
+    """Return rows as the bytes of a CSV file: None is empty, an empty string is quoted."""
+    text = io.StringIO()
+    writer = csv.writer(text, quoting=csv.QUOTE_NOTNULL if hasattr(csv, "QUOTE_NOTNULL") else csv.QUOTE_MINIMAL)
+    writer.writerow(columns)
+    writer.writerows([row.get(column) for column in columns] for row in rows)
+    return text.getvalue().encode()
+
+
+class Database:
+    """One database, and the steps of a month on it.
+
+    Args:
+        uri: its connection URI.
+    """
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+
+    def run(self, text: str) -> dict[str, Any] | None:
+        """Execute statements in a transaction; return what the last one selects, as the operators do."""
+        with psycopg.connect(self.uri) as connection:
+            return last_row(connection.execute(text))
+
+    def query(self, text: str, *parameters: Any) -> list[tuple]:
+        """Return the rows of a query."""
+        with psycopg.connect(self.uri) as connection:
+            return connection.execute(text, parameters or None).fetchall()
+
+    def step(self, path: str, as_of: str, table: str | None = None, restate: bool = False) -> dict[str, Any] | None:
+        """Run a file of ``include/sql/`` for a month."""
+        return self.run(render(path, as_of, TABLES[table] if table else None, restate))
+
+    def create_schema(self) -> None:
+        """Run the first step."""
+        self.run(_templates.from_string("{% include 'schema.sql' %}").render())
+
+    def stage(self, as_of: str, table: str, content: bytes, is_validated: bool = True) -> None:
+        """Stage a file's content as the load does, and mark it as validated."""
+        import hashlib
+
+        shape = TABLES[table]
+        self.step("staging/create_table.sql", as_of, table)
+        header = next(csv.reader([content.split(b"\n", 1)[0].decode()]))
+        staged = f"{table}_{Month.parse(as_of).suffix}"
+        with psycopg.connect(self.uri) as connection, connection.cursor() as cursor:
+            cursor.execute(
+                "select staging.mirror_header(%s, %s, %s, %s)", (table, staged, header, list(shape.optional))
+            )
+            copy = sql.SQL("copy {} ({}) from stdin (format csv, header)").format(
+                sql.Identifier("staging", staged), sql.SQL(", ").join(map(sql.Identifier, header))
+            )
+            with cursor.copy(copy) as stream:
+                stream.write(content)
+            cursor.execute(
+                render("staging/record_file.sql", as_of, shape),
+                {
+                    "file_name": f"{table}.csv",
+                    "file_bytes": len(content),
+                    "file_sha256": hashlib.sha256(content).hexdigest(),
+                    "not_delivered": [column for column in shape.optional if column not in header],
+                    "delivered": cursor.rowcount,
+                },
+            )
+        if is_validated:
+            self.step("staging/mark_validated.sql", as_of, table)
+
+    def stage_month(self, as_of: str, delivery: dict[str, bytes]) -> None:
+        """Stage all six files of a delivery."""
+        for table in TABLES:
+            self.stage(as_of, table, delivery[table])
+
+    def gate(self, as_of: str, restate: bool = False) -> dict[str, Any]:
+        """Return what the gate finds."""
+        with psycopg.connect(self.uri) as connection:
+            found = last_row(connection.execute(render("gate.sql", as_of, restate=restate)))
+            connection.rollback()
+        return found
+
+    def upsert(self, as_of: str, table: str) -> dict[str, Any]:
+        """Upsert one table into live."""
+        return self.step("upsert.sql", as_of, table)
+
+    def load_month(self, as_of: str, delivery: dict[str, bytes], restate: bool = False) -> dict[str, Any]:
+        """Run a whole month, gate included.
+
+        Raises:
+            Refused: if the gate does not open.
+        """
+        self.stage_month(as_of, delivery)
+        found = self.gate(as_of, restate)
+        if found["orphans"] or (found["sealed_changes"] and not restate):
+            raise Refused(found)
+        for table in TABLES:
+            self.upsert(as_of, table)
+        sealed = self.step("snapshot.sql", as_of, restate=restate)
+        self.step("staging/drop_tables.sql", as_of)
+        return sealed
+
+    def rows(self, relation: str) -> list[tuple]:
+        """Return a relation's rows as text, sorted: equal lists are equal bytes."""
+        return sorted(self.query(f"select {relation}::text from {relation}"))
+
+    def contents(self, ledger: bool = False) -> dict[str, list[tuple]]:
+        """Return everything that the contract speaks of: live, snapshots and, if asked for, the ledger."""
+        relations = [table.name for table in TABLES.values()] + [table.snapshots for table in TABLES.values()]
+        return {name: self.rows(name) for name in relations + (["deliveries"] if ledger else [])}
+
+
+class Refused(Exception):
+    """The gate did not open."""
