@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow.timetables.base import DagRunInfo, DataInterval, Timetable
 from pendulum import UTC, DateTime
@@ -33,9 +33,24 @@ class MonthEndTimetable(Timetable):
     So ``{{ data_interval_end | ds }}`` is the month's ``as_of``. The run becomes due when the month is over, at
     midnight of the first of the next one. A run that is asked for by date means the month that ends on that day,
     else the last one that ended before it.
+
+    Args:
+        start: the first day of the first month that is ever due by itself.
     """
 
     description = "At 00:00 UTC on the first of each month, for the month that has just ended"
+
+    def __init__(self, start: dt.date) -> None:
+        self.start = dt.date(start.year, start.month, start.day)
+
+    def serialize(self) -> dict[str, Any]:
+        """Return the arguments, for the serialized DAG."""
+        return {"start": self.start.isoformat()}
+
+    @classmethod
+    def deserialize(cls, data: dict[str, Any]) -> MonthEndTimetable:
+        """Return the timetable that ``serialize`` described."""
+        return cls(dt.date.fromisoformat(data["start"]))
 
     @property
     def summary(self) -> str:
@@ -57,12 +72,11 @@ class MonthEndTimetable(Timetable):
         """
         if last_automated_data_interval is not None:
             first = _next_month(last_automated_data_interval.start.date())
-        elif restriction.earliest is not None:
-            first = restriction.earliest.in_timezone(UTC).date()
-            if restriction.earliest > _midnight(first.replace(day=1)):
-                first = _next_month(first)
         else:
-            return None
+            earliest = max(restriction.earliest or _midnight(self.start), _midnight(self.start))
+            first = earliest.in_timezone(UTC).date()
+            if earliest > _midnight(first.replace(day=1)):
+                first = _next_month(first)
         if not restriction.catchup:
             this_month = DateTime.now(UTC).date().replace(day=1)
             newest_over = (this_month - dt.timedelta(days=1)).replace(day=1)

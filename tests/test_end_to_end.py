@@ -1,0 +1,125 @@
+"""The whole DAG, as `make run` and `airflow dags test` run it, on sample, real and broken deliveries."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from conftest import REAL_DELIVERIES, ROOT
+from streamflow.tables import TABLES
+
+pytestmark = pytest.mark.usefixtures("metadata")
+
+
+def run_months(folder) -> subprocess.CompletedProcess:
+    connection = f'{{"conn_type": "fs", "extra": {{"path": "{folder}"}}}}'
+    return subprocess.run(
+        [sys.executable, ROOT / "tools" / "run_months.py"],
+        env=os.environ | {"AIRFLOW_CONN_STREAMFLOW_FS": connection},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def dags_test(date: str, *arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        ["timeout", "-k", "5", "200", "airflow", "dags", "test", "streamflow_monthly_ingest", date, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def assert_live_is_the_newest_snapshot(database) -> None:
+    for table in TABLES.values():
+        columns = ", ".join(("user_id", *table.columns))
+        snapshot = f"select {columns} from {table.snapshots} where as_of = (select max(as_of) from deliveries)"
+        assert database.query(f"(select {columns} from {table.name} except {snapshot}) limit 3") == []
+        assert database.query(f"({snapshot} except select {columns} from {table.name}) limit 3") == []
+
+
+def test_sample_months_then_again(database):
+    first = run_months(ROOT / "include" / "data")
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert "2024-03-31  month_002" in first.stdout
+    assert "Nothing changed" not in first.stdout
+    assert_live_is_the_newest_snapshot(database)
+    assert database.query(
+        "select as_of::text, sum(delivered)::int, sum(inserted)::int from deliveries group by 1 order by 1"
+    ) == [("2024-01-31", 6000, 6000), ("2024-02-29", 6000, 120), ("2024-03-31", 6000, 120)]
+    assert database.query("select count(*) from information_schema.tables where table_schema = 'staging'") == [(2,)]
+    before = database.contents(ledger=True)
+    again = run_months(ROOT / "include" / "data")
+    assert again.returncode == 0
+    assert "Nothing changed: every month was sealed with these files already." in again.stdout
+    assert database.contents(ledger=True) == before
+
+
+@pytest.mark.skipif(not REAL_DELIVERIES.exists(), reason="the real deliveries are not beside this checkout")
+def test_real_months(database):
+    done = run_months(REAL_DELIVERIES)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert_live_is_the_newest_snapshot(database)
+    assert {(one.name, database.query(f"select count(*) from {one.name}")[0][0]) for one in TABLES.values()} == {
+        (name, 7043) for name in TABLES
+    }
+
+    def by_month(what: str, table: str) -> list:
+        rows = database.query(f"select {what} from {TABLES[table].snapshots} group by as_of order by as_of")
+        return [row[0] for row in rows]
+
+    for table in TABLES:
+        assert by_month("count(*)", table) == [7043, 7043]
+    assert by_month("count(*) filter (where plan_stream_tv is null)", "subscriptions") == [1526, 1526]
+    assert by_month("sum(monthly_fee)::text", "subscriptions") == ["456116.60", "456116.60"]
+    assert by_month("sum(failed_payments_90d)", "payments_agg_90d") == [1132, 1334]
+    assert by_month("sum(support_tickets_90d)", "support_agg_90d") == [2137, 2497]
+    assert by_month("sum(rebuffer_events_7d)", "usage_agg_30d") == [16269, 18390]
+    assert by_month("count(*) filter (where churn_label)", "labels") == [1869, 1701]
+    assert dict(database.query("select table_name, updated from deliveries where as_of = '2024-02-29'")) == {
+        "users": 0,
+        "subscriptions": 0,
+        "usage_agg_30d": 7043,
+        "payments_agg_90d": 202,
+        "support_agg_90d": 360,
+        "labels": 2652,
+    }
+
+
+def test_broken_delivery_fails_and_leaves_no_trace_and_the_next_try_completes_it(database, deliveries):
+    shutil.copytree(ROOT / "include" / "data" / "month_000", deliveries / "month_000")
+    labels = deliveries / "month_000" / "labels.csv"
+    good = labels.read_text()
+    labels.write_text(good.replace("SF-00000001,", "SF-00000000,"))
+    failed = dags_test("2024-01-31")
+    assert failed.returncode == 1
+    assert "labels of 2024-01-31: 1 of 5 rules are broken" in failed.stdout
+    assert "column user_id: expect_column_values_to_be_unique(): 2 of 1000 rows, for example 'SF-00000000'" in (
+        failed.stdout
+    )
+    assert not any(database.contents(ledger=True).values())
+    assert database.query("select count(*) from staging.labels_20240131") == [(1000,)]
+    labels.write_text(good)
+    repaired = dags_test("2024-01-31")
+    assert repaired.returncode == 0, repaired.stdout[-3000:]
+    assert_live_is_the_newest_snapshot(database)
+
+
+def test_missing_file_times_out_and_says_which(database, deliveries):
+    shutil.copytree(ROOT / "include" / "data" / "month_000", deliveries / "month_000")
+    (deliveries / "month_000" / "labels.csv").unlink()
+    failed = dags_test("2024-01-31")
+    assert failed.returncode == 1
+    assert "labels.csv is not there. Deliver the missing files" in failed.stdout
+
+
+def test_run_for_a_month_before_the_first_is_refused(database):
+    failed = dags_test("2023-12-31")
+    assert failed.returncode == 1
+    assert "as_of 2023-12-31 lies before the first month, 2024-01" in failed.stdout

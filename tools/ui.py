@@ -1,0 +1,108 @@
+"""Airflow's API server, scheduler, dag-processor and triggerer on localhost, until Ctrl-C; `make ui`."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+LOGS = ROOT / ".local" / "logs"
+PASSWORDS = ROOT / ".local" / "ui-passwords.json"
+PORT = os.environ.get("PORT", "8080")
+SERVICES = {
+    "api-server": ["api-server", "--host", "127.0.0.1", "--port", PORT],
+    # logs are read from files; the servers that would send them to other machines listen everywhere
+    "scheduler": ["scheduler", "--skip-serve-logs"],
+    "dag-processor": ["dag-processor"],
+    "triggerer": ["triggerer", "--skip-serve-logs"],
+}
+
+
+def main() -> int:
+    """Start the services, say where they are, and stop them all; return the exit code."""
+    LOGS.mkdir(parents=True, exist_ok=True)
+    if not PASSWORDS.exists():
+        PASSWORDS.touch(mode=0o600)
+        PASSWORDS.write_text(json.dumps({"admin": secrets.token_urlsafe(12)}))
+    os.environ |= {
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(PASSWORDS),
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{PORT}/execution/",
+        "AIRFLOW__API__BASE_URL": f"http://127.0.0.1:{PORT}",
+        "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",
+    }
+    for signal_number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signal_number, lambda *_: sys.exit(0))
+    processes = {}
+    try:
+        for name, command in SERVICES.items():
+            with (LOGS / f"ui-{name}.log").open("ab") as log:
+                processes[name] = subprocess.Popen(
+                    ["airflow", *command], stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
+                )
+        print("Starting; logs in .local/logs/ui-*.log …", flush=True)
+        wait_until_up(processes)
+        subprocess.run(
+            ["airflow", "dags", "unpause", "streamflow_monthly_ingest", "--yes"], check=True, capture_output=True
+        )
+        password = json.loads(PASSWORDS.read_text())["admin"]
+        print(f"http://127.0.0.1:{PORT}   user admin, password {password}   (Ctrl-C stops)", flush=True)
+        while all(process.poll() is None for process in processes.values()):
+            time.sleep(1)
+        ended = [name for name, process in processes.items() if process.poll() is not None]
+        print(f"{', '.join(ended)} ended by itself: see .local/logs/ui-{ended[0]}.log", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        stop(processes)
+
+
+def wait_until_up(processes: dict[str, subprocess.Popen]) -> None:
+    """Wait for the API server to answer and the DAG to be known.
+
+    Raises:
+        SystemExit: when a service ends, or two minutes have passed.
+    """
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        for name, process in processes.items():
+            if process.poll() is not None:
+                sys.exit(f"{name} did not start: see .local/logs/ui-{name}.log")
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/api/v2/version", timeout=5):  # noqa: S310
+                known = subprocess.run(
+                    ["airflow", "dags", "details", "streamflow_monthly_ingest"], capture_output=True, check=False
+                )
+                if known.returncode == 0:
+                    return
+        except OSError:
+            pass
+        time.sleep(1)
+    sys.exit("not up after two minutes: see .local/logs/ui-*.log")
+
+
+def stop(processes: dict[str, subprocess.Popen]) -> None:
+    """Stop the services with all that they started: each is a process group of its own."""
+    for signal_number, patience in ((signal.SIGTERM, 20), (signal.SIGKILL, 5)):
+        for process in processes.values():
+            try:
+                os.killpg(process.pid, signal_number)
+            except ProcessLookupError:
+                continue
+        deadline = time.monotonic() + patience
+        for process in processes.values():
+            try:
+                process.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                continue
+
+
+if __name__ == "__main__":
+    sys.exit(main())
