@@ -12,7 +12,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 WITH_SERVER = .venv/bin/python tools/embedded.py run
 
-.PHONY: help setup run test ui psql lint lock sample clean
+.PHONY: help setup run test ui psql verify lint lock sample clean
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -30,6 +30,9 @@ ui: setup ## Airflow's UI, scheduler and all on localhost, until Ctrl-C
 
 psql: setup ## a prompt on the data (of DELIVERIES=folder); `make -s psql < file.sql` for scripts
 	@.venv/bin/python tools/embedded.py psql
+
+verify: setup ## compare snapshots with the ledger and live with the newest snapshot (of DELIVERIES=folder)
+	@$(WITH_SERVER) -- bash -c '. ./env.sh; exec python tools/verify.py'
 
 lint: setup ## ruff for Python, sqlfluff for SQL
 	@.venv/bin/ruff check .

@@ -43,13 +43,15 @@ def server():
     """The tests' own server; what it holds need not outlive a crash of the machine."""
     server = embedded.start(WORK / "postgres", fsync="off", synchronous_commit="off", full_page_writes="off")
     yield server
-    server.stop()
+    server.cleanup()
 
 
 @pytest.fixture(scope="session")
 def schema(server) -> str:
     """Name of a template database that has the schema."""
-    Database(embedded.uri(server, "streamflow_template")).create_schema()
+    template = Database(embedded.uri(server, "streamflow_template"))
+    template.create_schema()
+    template.close()
     return "streamflow_template"
 
 
@@ -58,7 +60,9 @@ def database(server, schema, monkeypatch):
     """A fresh database with the schema, which AIRFLOW_CONN_STREAMFLOW_DB names; see ``months.Database``."""
     uri = embedded.uri(server, "streamflow_test", template=schema)
     monkeypatch.setenv("AIRFLOW_CONN_STREAMFLOW_DB", uri)
-    yield Database(uri)
+    database = Database(uri)
+    yield database
+    database.close()
     with psycopg.connect(embedded.uri(server, "postgres"), autocommit=True) as admin:
         admin.execute("drop database streamflow_test with (force)")
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import csv
-import io
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,20 +24,24 @@ _templates.globals |= MACROS
 _templates.filters |= FILTERS | {"ds": str}  # Airflow's own filter, not used when the param names the month
 
 
+_compile = cache(_templates.from_string)
+
+
 def render(path: str, as_of: str, table: Table | None = None, restate: bool = False) -> str:
     """Return a file of ``include/sql/`` as Airflow would send it."""
-    return _templates.from_string(statement(path, table)).render(
+    return _compile(statement(path, table)).render(
         params={"as_of": as_of, "restate": restate}, run_id="manual__it's a test"
     )
 
 
 def as_csv(rows: list[dict[str, Any]], columns: list[str]) -> bytes:
-    """Return rows as the bytes of a CSV file: None is empty, an empty string is quoted."""
-    text = io.StringIO()
-    writer = csv.writer(text, quoting=csv.QUOTE_NOTNULL if hasattr(csv, "QUOTE_NOTNULL") else csv.QUOTE_MINIMAL)
-    writer.writerow(columns)
-    writer.writerows([row.get(column) for column in columns] for row in rows)
-    return text.getvalue().encode()
+    """Return rows as the bytes of a CSV file: None is empty, every other value is quoted."""
+
+    def cell(value: Any) -> str:
+        return "" if value is None else '"' + str(value).replace('"', '""') + '"'
+
+    lines = [",".join(columns), *(",".join(cell(row.get(column)) for column in columns) for row in rows)]
+    return "".join(f"{line}\n" for line in lines).encode()
 
 
 class Database:
@@ -46,16 +53,30 @@ class Database:
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
+        self._connection: psycopg.Connection | None = None
+
+    @contextmanager
+    def transaction(self) -> Iterator[psycopg.Cursor]:
+        """A transaction on a connection that is kept."""
+        if self._connection is None or self._connection.closed:
+            self._connection = psycopg.connect(self.uri, autocommit=True)
+        with self._connection.transaction(), self._connection.cursor() as cursor:
+            yield cursor
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._connection is not None:
+            self._connection.close()
 
     def run(self, text: str) -> dict[str, Any] | None:
         """Execute statements in a transaction; return what the last one selects, as the operators do."""
-        with psycopg.connect(self.uri) as connection:
-            return last_row(connection.execute(text))
+        with self.transaction() as cursor:
+            return last_row(cursor.execute(text))
 
     def query(self, text: str, *parameters: Any) -> list[tuple]:
         """Return the rows of a query."""
-        with psycopg.connect(self.uri) as connection:
-            return connection.execute(text, parameters or None).fetchall()
+        with self.transaction() as cursor:
+            return cursor.execute(text, parameters or None).fetchall()
 
     def step(self, path: str, as_of: str, table: str | None = None, restate: bool = False) -> dict[str, Any] | None:
         """Run a file of ``include/sql/`` for a month."""
@@ -67,13 +88,11 @@ class Database:
 
     def stage(self, as_of: str, table: str, content: bytes, is_validated: bool = True) -> None:
         """Stage a file's content as the load does, and mark it as validated."""
-        import hashlib
-
         shape = TABLES[table]
         self.step("staging/create_table.sql", as_of, table)
         header = next(csv.reader([content.split(b"\n", 1)[0].decode()]))
         staged = f"{table}_{Month.parse(as_of).suffix}"
-        with psycopg.connect(self.uri) as connection, connection.cursor() as cursor:
+        with self.transaction() as cursor:
             cursor.execute(
                 "select staging.mirror_header(%s, %s, %s, %s)", (table, staged, header, list(shape.optional))
             )
@@ -102,30 +121,37 @@ class Database:
 
     def gate(self, as_of: str, restate: bool = False) -> dict[str, Any]:
         """Return what the gate finds."""
-        with psycopg.connect(self.uri) as connection:
-            found = last_row(connection.execute(render("gate.sql", as_of, restate=restate)))
-            connection.rollback()
-        return found
+        return self.step("gate.sql", as_of, restate=restate)
 
     def upsert(self, as_of: str, table: str) -> dict[str, Any]:
         """Upsert one table into live."""
         return self.step("upsert.sql", as_of, table)
 
-    def load_month(self, as_of: str, delivery: dict[str, bytes], restate: bool = False) -> dict[str, Any]:
-        """Run a whole month, gate included.
+    def steps(self, as_of: str, delivery: dict[str, bytes], restate: bool = False) -> Iterator[str]:
+        """Run a whole month, gate included, and yield the name of each step when it is done.
 
         Raises:
             Refused: if the gate does not open.
         """
-        self.stage_month(as_of, delivery)
+        for table in TABLES:
+            self.stage(as_of, table, delivery[table])
+            yield f"stage {table}"
         found = self.gate(as_of, restate)
         if found["orphans"] or (found["sealed_changes"] and not restate):
             raise Refused(found)
+        yield "gate"
         for table in TABLES:
             self.upsert(as_of, table)
-        sealed = self.step("snapshot.sql", as_of, restate=restate)
+            yield f"upsert {table}"
+        self.step("snapshot.sql", as_of, restate=restate)
+        yield "snapshot"
         self.step("staging/drop_tables.sql", as_of)
-        return sealed
+        yield "drop_staging"
+
+    def load_month(self, as_of: str, delivery: dict[str, bytes], restate: bool = False) -> None:
+        """Run all steps of a month."""
+        for _ in self.steps(as_of, delivery, restate):
+            pass
 
     def rows(self, relation: str) -> list[tuple]:
         """Return a relation's rows as text, sorted: equal lists are equal bytes."""

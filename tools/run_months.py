@@ -47,6 +47,16 @@ def main() -> int:
     progress.line(f"{len(months)} months from {folder}")
     progress.line(f"Airflow's log: {os.path.relpath(log)}")
 
+    try:
+        return run(months, progress)
+    except Exception as error:
+        progress.end_step()
+        progress.line(f"\n{type(error).__name__}: {error}\nThe whole story: the end of {os.path.relpath(log)}")
+        raise
+
+
+def run(months: list[tuple[Month, str]], progress: Progress) -> int:
+    """Run ``months`` one after the other until one fails; return the exit code."""
     from airflow.dag_processing.dagbag import DagBag
     from airflow.providers.postgres.hooks.postgres import PostgresHook
     from airflow.sdk.listener import get_listener_manager
@@ -61,9 +71,9 @@ def main() -> int:
     before = ledger(hook)
     for month, name in months:
         progress.line(f"\n{month}  {name}")
-        run = dag.test(logical_date=dt.datetime.combine(month.as_of, dt.time(), dt.UTC))
+        done = dag.test(logical_date=dt.datetime.combine(month.as_of, dt.time(), dt.UTC))
         progress.end_step()
-        if run.state != "success":
+        if done.state != "success":
             progress.line(f"\n{month} ({name}) failed at {progress.failed_task}:\n{progress.reason}")
             return 1
     after = ledger(hook)

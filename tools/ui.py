@@ -76,7 +76,7 @@ def wait_until_up(processes: dict[str, subprocess.Popen]) -> None:
             if process.poll() is not None:
                 sys.exit(f"{name} did not start: see .local/logs/ui-{name}.log")
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/api/v2/version", timeout=5):  # noqa: S310
+            with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/api/v2/version", timeout=5):
                 known = subprocess.run(
                     ["airflow", "dags", "details", "streamflow_monthly_ingest"], capture_output=True, check=False
                 )

@@ -16,3 +16,15 @@
         {{ delivered }}.{{ column }}
     {%- endif -%}
 {%- endmacro -%}
+
+{#- The order-independent checksum of a snapshot's rows, as the ledger keeps it: text, so that it sees every digit. -#}
+{%- macro checksum(table, snapshot) -%}
+    sum(hashtextextended(
+            row(
+                {{ snapshot }}.user_id,
+                {{ columns(table, snapshot) }},
+                {{ snapshot }}.as_of,
+                {{ snapshot }}.source_as_of
+            )::text, 0
+        ))
+{%- endmacro -%}

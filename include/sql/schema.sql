@@ -8,3 +8,4 @@ select pg_advisory_xact_lock(hashtext('streamflow'));
 {% include 'schema/snapshots.sql' %}
 {% include 'schema/ledger.sql' %}
 {% include 'schema/staging.sql' %}
+{% include 'schema/reading.sql' %}

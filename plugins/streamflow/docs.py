@@ -39,3 +39,11 @@ SNAPSHOT = (
     "XCom: what was sealed."
 )
 DROP_STAGING = "Drops the month's staging tables. Those of a failed run stay for inspection until its next try."
+
+VERIFY_DAG = """
+### Is everything as it was sealed?
+
+Recomputes the row counts and checksums of every snapshot and compares them with the ledger, and live with the
+newest snapshot. It only reads. Fails with a list of the differences. By hand: `make verify`.
+"""
+VERIFY = "Compares snapshots with the ledger and live with the newest snapshot; fails and names every difference."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -19,8 +20,11 @@ from streamflow.tables import Table
 
 _BLOCK = 1 << 20  # bytes a read; the whole of the operator's memory
 _MAX_HEADER = 1 << 16  # bytes
+_MAX_COLUMNS = 1000
 _MAX_NAME = 63  # bytes of a PostgreSQL identifier
+_SYSTEM_COLUMNS = frozenset(("tableoid", "cmax", "xmax", "cmin", "xmin", "ctid"))  # PostgreSQL's own in every table
 _BOM = b"\xef\xbb\xbf"
+_END_MARK = re.compile(rb"^\\\.\r?$", re.MULTILINE)
 
 
 def read_header(line: bytes, file: str) -> list[str]:
@@ -31,23 +35,43 @@ def read_header(line: bytes, file: str) -> list[str]:
         file: what to call the file in messages.
 
     Raises:
-        AirflowFailException: if the line is no UTF-8, or a name is empty, given twice, longer than 63 bytes or not
-            plain printable text: a header is data, and only such names are let near an identifier.
+        AirflowFailException: if the line is no UTF-8 or longer than 64 KiB, or a name is empty, given twice, longer
+            than 63 bytes, one of PostgreSQL's own or not plain printable text: a header is data, and only such
+            names are let near an identifier.
     """
+    if len(line) >= _MAX_HEADER:
+        raise AirflowFailException(
+            f"{file}, line 1: expected column names in less than {_MAX_HEADER} bytes, found more. Correct the header."
+        )
     try:
         text = line.removeprefix(_BOM).decode()
     except UnicodeDecodeError as error:
         raise AirflowFailException(
             f"{file}, line 1: expected UTF-8 text, found byte 0x{line[error.start]:02x}. Export the file as UTF-8."
         ) from None
-    names = next(csv.reader([text]), [])
+    try:
+        names = next(csv.reader([text]), [])
+    except csv.Error as error:
+        raise AirflowFailException(
+            f"{file}, line 1: expected column names and a line feed, found another file: {error}. "
+            "Export the file as CSV with a line feed after each row."
+        ) from None
     if not names:
-        raise AirflowFailException(f"{file}, line 1: expected column names, found none. Deliver the file again.")
+        raise AirflowFailException(f"{file}, line 1: expected column names, found none. Correct the header.")
+    if len(names) > _MAX_COLUMNS:
+        raise AirflowFailException(
+            f"{file}, line 1: expected at most {_MAX_COLUMNS} columns, found {len(names)}. Correct the header."
+        )
     for position, name in enumerate(names, start=1):
         if not name or not name.isprintable() or len(name.encode()) > _MAX_NAME:
             raise AirflowFailException(
                 f"{file}, line 1, column {position}: expected a printable name of 1 to {_MAX_NAME} bytes, "
                 f"found {name[:80]!r}. Correct the header."
+            )
+        if name in _SYSTEM_COLUMNS:
+            raise AirflowFailException(
+                f"{file}, line 1, column {position}: expected a column of the delivery, found {name!r}, which is "
+                "PostgreSQL's own. Correct the header."
             )
         if name in names[: position - 1]:
             raise AirflowFailException(
@@ -133,11 +157,13 @@ class LoadCsvOperator(BaseOperator):
                 "select staging.mirror_header(%s, %s, %s, %s)",
                 (self.table.name, staged, header, list(self.table.optional)),
             )
+            # a date is year, month, day; other orders are refused rather than guessed
+            cursor.execute("set local datestyle = 'ISO, YMD'")
             try:
                 with cursor.copy(copy) as stream:
-                    for block in _blocks(first_line, file):
+                    for block in _blocks(first_line, file, name):
                         digest.update(block)
-                        stream.write(block.removeprefix(_BOM) if block is first_line else block)
+                        stream.write(block)
             except psycopg.DataError as error:
                 raise AirflowFailException(self._explain(error, name)) from None
             rows = cursor.rowcount
@@ -177,7 +203,25 @@ class LoadCsvOperator(BaseOperator):
         )
 
 
-def _blocks(first_line: bytes, file: IO[bytes]) -> Iterator[bytes]:
+def _blocks(first_line: bytes, file: IO[bytes], name: str) -> Iterator[bytes]:
+    """Yield the file in blocks, and refuse a line that servers before PostgreSQL 18 take for the end of the data."""
     yield first_line
+    line, begun = 2, b""  # the number of the line that a block begins in, and what the block before has of it
     while block := file.read(_BLOCK):
+        lines, feed, rest = (begun + block).rpartition(b"\n")
+        if feed:
+            _refuse_end_mark(lines, line, name)
+            line += lines.count(b"\n") + 1
+        # all that is asked of a line's beginning is whether it could be the mark: a long one need not be kept
+        begun = rest if len(rest) <= 3 else b"...."
         yield block
+    _refuse_end_mark(begun, line, name)
+
+
+def _refuse_end_mark(lines: bytes, first: int, name: str) -> None:
+    if found := _END_MARK.search(lines):
+        line = first + lines.count(b"\n", 0, found.start())
+        raise AirflowFailException(
+            f"{name}, line {line}: expected a row, found \\. alone, at which PostgreSQL before 18 stops reading and "
+            "drops what follows. Nothing was loaded. Correct the file and clear this task."
+        )

@@ -30,12 +30,15 @@ def still_missing(folder: str | Path, settle_seconds: float) -> list[str]:
         except FileNotFoundError:
             missing.append(f"{table.file_name} is not there")
             continue
+        except OSError as error:  # the folder is a file, a link leads nowhere, no permission …
+            missing.append(f"{table.file_name} cannot be looked at ({error.strerror})")
+            continue
         age = time.time() - found.st_mtime
         if not stat.S_ISREG(found.st_mode):
             missing.append(f"{table.file_name} is not a file")
         elif found.st_size == 0:
             missing.append(f"{table.file_name} is empty")
-        elif age < settle_seconds:
+        elif settle_seconds and age < settle_seconds:
             missing.append(f"{table.file_name} was written {age:.0f} s ago (settles at {settle_seconds:.0f} s)")
     return missing
 

@@ -31,14 +31,7 @@ content as (
         snapshot.as_of,
         count(*) as snapshot_rows,
         count(*) filter (where snapshot.source_as_of = snapshot.as_of) as delivered,
-        sum(hashtextextended(
-            row(
-                snapshot.user_id,
-                {{ sql.columns(table, 'snapshot') }},
-                snapshot.as_of,
-                snapshot.source_as_of
-            )::text, 0
-        )) as snapshot_checksum
+        {{ sql.checksum(table, 'snapshot') }} as snapshot_checksum
     from public.{{ table.snapshots }} as snapshot
     where snapshot.as_of = any(array(select as_of from touched))
     group by snapshot.as_of

@@ -1,5 +1,6 @@
 -- Which live tables are not yet the newest snapshot: those that no upsert of this month brought there although the
--- newest snapshot is new or changed, and those that a month which was never sealed has touched.
+-- newest snapshot is new or changed, and those that a month which was never sealed has touched. A restated run
+-- looks at them all.
 --
 -- takes:  staging.live_claims, the replays and month_plan
 -- leaves: their names in the temporary table stale_live; in a month in order there are none
@@ -10,6 +11,7 @@ head_changed as (
     select
         '{{ table.name }}' as table_name,
         month_plan.is_head
+        or {{ restate }}
         or exists (select from {{ table.name }}_replay where as_of = month_plan.newest_sealed) as is_changed
     from month_plan
     {{ 'union all' if not loop.last }}

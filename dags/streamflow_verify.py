@@ -1,0 +1,27 @@
+"""Once a week: is everything as it was sealed?"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pendulum
+from airflow.sdk import DAG
+
+from streamflow import docs
+from streamflow.templating import MACROS
+from streamflow.verify import VerifyOperator
+
+with DAG(
+    dag_id="streamflow_verify",
+    description="Recomputes the snapshots' counts and checksums and compares live with the newest one.",
+    doc_md=docs.VERIFY_DAG,
+    schedule="0 5 * * 0",  # Sundays at 05:00 UTC
+    start_date=pendulum.datetime(2024, 1, 1),
+    catchup=False,
+    default_args={"owner": "streamflow", "retries": 2, "retry_delay": timedelta(minutes=1)},
+    tags=["streamflow", "weekly", "verify"],
+    template_searchpath=str(Path(__file__).parents[1] / "include" / "sql"),
+    user_defined_macros=MACROS,
+):
+    VerifyOperator(task_id="verify", doc_md=docs.VERIFY, sql="verify.sql", conn_id="streamflow_db")

@@ -1,0 +1,75 @@
+-- For readers: what is sealed, the state as of a day, and a user's history.
+--
+-- takes:  the snapshots and the ledger
+-- leaves: the view public.sealed_months, a function public.<table>_as_of(day) a table, and
+--         public.user_history(user_id); they only read
+
+create or replace view public.sealed_months as
+select
+    as_of,
+    max(revision) as revision,
+    min(sealed_at) as first_sealed_at,
+    max(sealed_at) as sealed_at,
+    sum(delivered) filter (where table_name = 'users') as users_delivered,
+    sum(snapshot_rows) filter (where table_name = 'users') as users
+from public.current_deliveries
+group by as_of;
+
+comment on view public.sealed_months is
+'the months that are sealed; revision above 1: restated since';
+{% for table in tables.values() %}
+-- the newest sealed state of {{ table.name }} at or before a day; no rows before the first sealed month
+create or replace function public.{{ table.name }}_as_of(day date) returns setof public.{{ table.snapshots }}
+language sql stable as $$
+    select *
+    from public.{{ table.snapshots }}
+    where as_of = (select max(sealed.as_of) from public.deliveries as sealed where sealed.as_of <= day);
+$$;
+{% endfor %}
+-- every month in which a row of the user appeared, changed or went, with the columns that differ, old and new
+create or replace function public.user_history(of_user text)
+returns table (as_of date, table_name text, what text, was jsonb, is_now jsonb)
+language sql stable as $$
+with
+months as (
+    select distinct deliveries.as_of from public.deliveries
+),
+
+states as (
+    {%- for table in tables.values() %}
+    select
+        months.as_of,
+        '{{ table.name }}' as table_name,
+        to_jsonb(snapshot) - '{user_id, as_of, source_as_of}'::text [] as state
+    from months
+    left join public.{{ table.snapshots }} as snapshot
+        on snapshot.user_id = of_user and snapshot.as_of = months.as_of
+    {{ 'union all' if not loop.last }}
+    {%- endfor %}
+),
+
+steps as (
+    select *, lag(state) over (partition by table_name order by states.as_of) as before
+    from states
+)
+
+select
+    steps.as_of,
+    steps.table_name,
+    case
+        when steps.before is null then 'appeared'
+        when steps.state is null then 'went'
+        else 'changed'
+    end as what,
+    (
+        select jsonb_object_agg(key, value) from jsonb_each(steps.before)
+        where steps.state is null or steps.state -> key is distinct from value
+    ) as was,
+    (
+        select jsonb_object_agg(key, value) from jsonb_each(steps.state)
+        where steps.before is null or steps.before -> key is distinct from value
+    ) as is_now
+from steps
+where steps.state is distinct from steps.before
+order by steps.as_of, steps.table_name;
+$$;

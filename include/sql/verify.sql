@@ -1,0 +1,81 @@
+-- Is everything as it was sealed? Counts and checksums of every snapshot against the ledger, live against the
+-- newest snapshot, row by row.
+--
+-- takes:  the ledger, the snapshots and live; it reads all of them
+-- leaves: a query with a row per difference: where, which month, what was expected and what was found
+{% import 'macros.sql' as sql with context %}
+set local datestyle = 'ISO';  -- the checksums are of text
+
+with
+sealed as (
+    select * from public.current_deliveries
+),
+
+found as (
+    {%- for table in tables.values() %}
+    select
+        '{{ table.name }}' as table_name,
+        snapshot.as_of,
+        count(*) as snapshot_rows,
+        {{ sql.checksum(table, 'snapshot') }} as snapshot_checksum
+    from public.{{ table.snapshots }} as snapshot
+    group by snapshot.as_of
+    {{ 'union all' if not loop.last }}
+    {%- endfor %}
+),
+
+newest as (
+    select max(as_of) as as_of from sealed
+),
+
+live as (
+    {%- for table in tables.values() %}
+    select
+        '{{ table.name }}' as table_name,
+        coalesce(live.user_id, snapshot.user_id) as user_id,
+        case
+            when live.user_id is null then 'missing'
+            when snapshot.user_id is null then 'added'
+            else 'changed'
+        end as what
+    from public.{{ table.name }} as live
+    full join (
+        select * from public.{{ table.snapshots }}
+        where as_of = (select as_of from newest)
+    ) as snapshot on live.user_id = snapshot.user_id
+    where
+        record_image_ne(
+            row(live.user_id, {{ sql.columns(table, 'live') }}),
+            row(snapshot.user_id, {{ sql.columns(table, 'snapshot') }})
+        )
+    {{ 'union all' if not loop.last }}
+    {%- endfor %}
+),
+
+shapes as (
+    select unnest(array[{% for table in tables.values() %}'{{ table.name }}'{{ ', ' if not loop.last }}{% endfor %}]) as table_name,
+        unnest(array[{% for table in tables.values() %}'{{ table.snapshots }}'{{ ', ' if not loop.last }}{% endfor %}]) as snapshots
+)
+
+select
+    shapes.snapshots as relation,
+    coalesce(sealed.as_of, found.as_of)::text as as_of,
+    coalesce(sealed.snapshot_rows || ' rows, checksum ' || sealed.snapshot_checksum, 'not sealed') as expected,
+    coalesce(found.snapshot_rows || ' rows, checksum ' || found.snapshot_checksum, 'no rows') as found
+from sealed
+full join found on sealed.table_name = found.table_name and sealed.as_of = found.as_of
+inner join shapes on shapes.table_name = coalesce(sealed.table_name, found.table_name)
+where
+    (sealed.snapshot_rows, sealed.snapshot_checksum)
+    is distinct from (coalesce(found.snapshot_rows, 0), coalesce(found.snapshot_checksum, 0))
+union all
+select
+    live.table_name as relation,
+    newest.as_of::text as as_of,
+    'live equal to the newest snapshot' as expected,
+    count(*) || ' rows ' || live.what || ', for example user_id '
+    || array_to_string((array_agg(live.user_id order by live.user_id))[:3], ', ') as found
+from live
+cross join newest
+group by live.table_name, newest.as_of, live.what
+order by as_of, relation, found;

@@ -1,0 +1,102 @@
+"""Which month a run is for, and whether it may be."""
+
+from __future__ import annotations
+
+import datetime as dt
+from types import SimpleNamespace
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException
+
+from streamflow.guard import check_month
+from streamflow.months import month_end
+
+
+def day(text: str | None) -> dt.datetime | None:
+    return text and dt.datetime.fromisoformat(text).replace(tzinfo=dt.UTC)
+
+
+def check(
+    as_of: str = "",
+    *,
+    first_month: str = "2024-01",
+    run_type: str = "manual",
+    logical_date: str | None = None,
+    run_after: str = "2024-07-10T09:30:00",
+    data_interval_end: str | None = None,
+) -> dict[str, str]:
+    return check_month(
+        as_of,
+        first_month,
+        dag_run=SimpleNamespace(run_type=run_type, logical_date=day(logical_date), run_after=day(run_after)),
+        data_interval_end=day(data_interval_end),
+    )
+
+
+@pytest.mark.parametrize(
+    ("run", "as_of", "folder"),
+    [
+        ({"as_of": "2024-01-31"}, "2024-01-31", "month_000"),
+        ({"as_of": "2024-03-31"}, "2024-03-31", "month_002"),
+        ({"as_of": "2024-03-31", "first_month": "2023-03"}, "2024-03-31", "month_012"),
+        ({"logical_date": "2024-01-31", "data_interval_end": "2024-01-31"}, "2024-01-31", "month_000"),
+        ({"logical_date": "2024-02-15", "data_interval_end": "2024-01-31"}, "2024-01-31", "month_000"),
+        # triggered in the UI without thinking of a date: the last month that is over
+        ({"logical_date": "2024-07-10T09:30:00", "data_interval_end": "2024-06-30"}, "2024-06-30", "month_005"),
+        # Airflow names a due run by its interval's start
+        *(
+            (
+                {"run_type": kind, "logical_date": "2024-02-01", "data_interval_end": "2024-02-29"} | later,
+                "2024-02-29",
+                "month_001",
+            )
+            for kind in ("scheduled", "backfill")
+            for later in ({}, {"run_after": "2024-03-01"})
+        ),
+    ],
+)
+def test_a_run_is_for_one_month(run, as_of, folder):
+    assert check(**run) == {"as_of": as_of, "folder": folder}
+
+
+@pytest.mark.parametrize("run_type", ["manual", "scheduled", "backfill"])
+def test_the_param_wins_over_the_data_interval(run_type):
+    run = {"run_type": run_type, "logical_date": "2024-05-31", "data_interval_end": "2024-05-31"}
+    assert check("2024-02-29", **run) == {"as_of": "2024-02-29", "folder": "month_001"}
+
+
+def test_the_param_needs_no_data_interval():
+    assert check("2024-02-29", logical_date=None)["as_of"] == "2024-02-29"
+
+
+@pytest.mark.parametrize(
+    ("run", "words"),
+    [
+        ({"as_of": "2024-01-30"}, "month's last day; found 2024-01-30.*as_of to 2024-01-31"),
+        ({"as_of": "31 January"}, "written YYYY-MM-DD; found '31 January'"),
+        ({"as_of": "2999-12-31"}, "2999-12-31 lies in the future: today is"),
+        ({"as_of": "2023-12-31"}, "2023-12-31 lies before the first month, 2024-01.*streamflow_first_month"),
+        ({"as_of": "2024-01-31", "first_month": "soon"}, "streamflow_first_month must be a month.*found 'soon'"),
+        ({}, "no data interval.*as_of.*2024-01-31"),
+        ({"data_interval_end": "2024-05-15", "run_type": "scheduled"}, "month's last day; found 2024-05-15"),
+    ],
+)
+def test_a_run_for_no_month_fails_without_retry_and_says_what_to_do(run, words):
+    with pytest.raises(AirflowFailException, match=words):
+        check(**run)
+
+
+def test_the_month_that_is_not_over_lies_in_the_future():
+    today = dt.datetime.now(dt.UTC).date()
+    next_month = month_end(month_end(today) + dt.timedelta(days=1))
+    with pytest.raises(AirflowFailException, match=f"{next_month} lies in the future: today is {today}"):
+        check(next_month.isoformat())
+
+
+@pytest.mark.parametrize("logical_date", ["2024-01-31", "2024-02-15", "2024-05-30"])
+def test_an_interval_that_airflow_took_from_the_clock_is_refused(logical_date):
+    with pytest.raises(
+        AirflowFailException, match=r"from the clock, which means 2024-06-30.*--conf .*as_of"
+    ) as refused:
+        check(logical_date=logical_date, data_interval_end="2024-06-30")
+    assert f"logical date is {logical_date}" in str(refused.value)

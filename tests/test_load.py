@@ -1,0 +1,398 @@
+"""A delivered file into its staging table, exactly as the file says it."""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import suppress
+
+import pytest
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+import streamflow.load
+from months import ROOT, render
+from streamflow.load import LoadCsvOperator, read_header
+from streamflow.tables import TABLES
+
+JANUARY = "2024-01-31"
+SAMPLES = ROOT / "include" / "data" / "month_000"
+USERS = ["user_id", *TABLES["users"].columns]
+
+
+@pytest.fixture
+def load(database, deliveries):
+    """Writes a file of month_000, stages it as the DAG does, and returns the load's XCom."""
+    (deliveries / "month_000").mkdir()
+
+    def load(table: str, content: str | bytes, retry: bool = False) -> dict:
+        path = deliveries / "month_000" / f"{table}.csv"
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        if not retry:
+            database.step("staging/create_table.sql", JANUARY, table)
+        return operator(table).execute({})
+
+    return load
+
+
+def operator(table: str) -> LoadCsvOperator:
+    return LoadCsvOperator(
+        task_id="load",
+        table=TABLES[table],
+        as_of=JANUARY,
+        folder="month_000",
+        record_sql=render("staging/record_file.sql", JANUARY, TABLES[table]),
+        conn_id="streamflow_db",
+        fs_conn_id="streamflow_fs",
+    )
+
+
+def staged(database, table: str, columns: str = "*") -> list[tuple]:
+    return database.query(f"select {columns} from staging.{table}_20240131 order by 1")
+
+
+def types(database, table: str) -> dict[str, str]:
+    """The staging table's columns and their types."""
+    return dict(
+        database.query(
+            "select attname::text, format_type(atttypid, atttypmod) from pg_attribute "
+            "where attrelid = %s::regclass and attnum > 0 and not attisdropped",
+            f"staging.{table}_20240131",
+        )
+    )
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_sample_file_is_staged_row_by_row_and_recorded(database, load, table):
+    content = (SAMPLES / f"{table}.csv").read_bytes()
+    found = load(table, content)
+    rows = content.count(b"\n") - 1
+    digest = hashlib.sha256(content).hexdigest()
+    not_delivered = list(TABLES[table].optional)
+    assert found == {
+        "file": f"month_000/{table}.csv",
+        "rows": rows,
+        "bytes": len(content),
+        "sha256": digest,
+        "not_delivered": not_delivered,
+        "unknown": [],
+    }
+    assert database.query(
+        "select as_of::text, table_name, file_name, file_bytes, file_sha256, not_delivered, delivered, is_validated "
+        "from staging.files"
+    ) == [(JANUARY, table, f"month_000/{table}.csv", len(content), digest, not_delivered, rows, False)]
+    ids = [line.split(",")[0] for line in content.decode().splitlines()[1:]]
+    assert [user for (user,) in staged(database, table, "user_id")] == sorted(ids)
+    assert types(database, table) == dict(
+        database.query(
+            "select column_name::text, data_type::text from information_schema.columns "
+            "where table_schema = 'public' and table_name = %s",
+            table,
+        )
+    )
+
+
+def test_values_have_their_types(database, load):
+    load("users", "user_id,signup_date,user_gender,user_is_senior\nann,2023-05-01,Female,True\nbob,,,\n")
+    assert staged(database, "users", "user_id, signup_date::text, user_gender, user_is_senior") == [
+        ("ann", "2023-05-01", "Female", True),
+        ("bob", None, None, None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ("", None),
+        ('""', ""),
+        ('" "', " "),
+        (" Female ", " Female "),
+        ('"a,b"', "a,b"),
+        ('"a\nb"', "a\nb"),
+        ('"a\r\nb"', "a\r\nb"),
+        ('"say ""hi"""', 'say "hi"'),
+        ("Zoë 東京 🎬 e\u0301", "Zoë 東京 🎬 e\u0301"),
+        ("NULL", "NULL"),
+        ("\\N", "\\N"),
+        (r"a\tb\\c", r"a\tb\\c"),
+        ("'; drop table users; --", "'; drop table users; --"),
+        ("{{ 7*7 }}", "{{ 7*7 }}"),
+        ("%(file_name)s %s %%", "%(file_name)s %s %%"),
+        ("$$", "$$"),
+        ("=cmd()", "=cmd()"),
+        ("\ufeff", "\ufeff"),
+        ("x" * 100_000, "x" * 100_000),
+    ],
+)
+def test_text_comes_out_as_it_went_in(database, load, written, value):
+    assert load("users", f"user_id,user_gender\nann,{written}\nbob,last\n")["rows"] == 2
+    assert staged(database, "users", "user_id, user_gender") == [("ann", value), ("bob", "last")]
+    assert database.query("select count(*) from users") == [(0,)]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xef\xbb\xbfuser_id,churn_label\nann,True\nbob,False\n",
+        b'\xef\xbb\xbf"user_id","churn_label"\n"ann","True"\n"bob","False"\n',
+        b"user_id,churn_label\r\nann,True\r\nbob,False\r\n",
+        b"user_id,churn_label\nann,True\nbob,False",
+        b"churn_label,user_id\nTrue,ann\nFalse,bob\n",
+        b"user_id,churn_label\nann,t\nbob,0\n",
+    ],
+    ids=["BOM", "BOM and quotes", "CRLF", "no last newline", "other order", "other spellings"],
+)
+def test_the_same_table_in_another_spelling(database, load, content):
+    assert load("labels", content)["sha256"] == hashlib.sha256(content).hexdigest()
+    assert staged(database, "labels", "user_id, churn_label") == [("ann", True), ("bob", False)]
+
+
+def test_more_than_a_block(database, load):
+    rows = [f"u{number:06d},{number}" for number in range(150_000)]
+    found = load("payments_agg_90d", "\n".join(["user_id,failed_payments_90d", *rows]))
+    assert found["rows"] == 150_000
+    assert found["bytes"] > 1 << 20
+    assert database.query("select sum(failed_payments_90d), max(user_id) from staging.payments_agg_90d_20240131") == [
+        (sum(range(150_000)), "u149999")
+    ]
+
+
+@pytest.mark.parametrize("block", [1, 2, 5, 1 << 20], ids="blocks of {} bytes".format)
+@pytest.mark.parametrize("end", ["\n", "\r\n", ""], ids=["lf", "crlf", "end of file"])
+def test_a_line_that_older_servers_take_for_the_end_is_refused(database, load, monkeypatch, block, end):
+    monkeypatch.setattr(streamflow.load, "_BLOCK", block)
+    rest = "bob\n" if end else ""
+    with pytest.raises(AirflowFailException, match=r"users.csv, line 3: expected a row, found \\\. alone"):
+        load("users", f"user_id\nann\n\\.{end}{rest}")
+    assert staged(database, "users") == []
+
+
+def test_a_value_that_only_looks_like_it_is_a_value(database, load, monkeypatch):
+    monkeypatch.setattr(streamflow.load, "_BLOCK", 2)
+    assert load("users", 'user_id\n\\.x\nx\\.\n"\\."\n')["rows"] == 3
+    assert staged(database, "users", "user_id") == [("\\.",), ("\\.x",), ("x\\.",)]
+
+
+def test_a_header_alone_is_no_row(database, load):
+    assert load("labels", "user_id,churn_label\n")["rows"] == 0
+    assert staged(database, "labels") == []
+
+
+def test_optional_columns_left_out_are_null_and_named(database, load):
+    found = load("subscriptions", "user_id,add_on_backup,months_active\nann,True,3\n")
+    assert found["not_delivered"] == ["add_on_security", "add_on_device_protect", "add_on_support"]
+    assert staged(database, "subscriptions", "add_on_backup, add_on_support, months_active") == [(True, None, 3)]
+
+
+def test_a_missing_column_is_absent(database, load):
+    load("users", "user_id,signup_date\nann,2023-05-01\n")
+    assert types(database, "users") == {"user_id": "text", "signup_date": "date"}
+
+
+def test_without_the_key_the_rest_is_staged_for_the_validation_to_refuse(database, load):
+    load("labels", "churn_label\nTrue\n")
+    assert types(database, "labels") == {"churn_label": "boolean"}
+
+
+def test_an_unknown_column_is_text_and_named(database, load):
+    assert load("labels", "user_id,churn_label,score\nann,True,0012\n")["unknown"] == ["score"]
+    assert types(database, "labels")["score"] == "text"
+    assert staged(database, "labels", "score") == [("0012",)]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        'x"; drop table users; --',
+        "'); drop table users; --",
+        "%(file_name)s",
+        "{{ 7*7 }}",
+        "$$",
+        "USER_ID",
+        "user id",
+        "select",
+        "größe",
+        "x" * 63,
+    ],
+)
+def test_a_hostile_column_name_is_only_a_name(database, load, name):
+    quoted = name.replace('"', '""')
+    assert load("labels", f'user_id,churn_label,"{quoted}"\nann,True,value\n')["unknown"] == [name]
+    assert types(database, "labels")[name] == "text"
+    assert staged(database, "labels") == [("ann", True, "value")]
+    assert database.query("select count(*) from users") == [(0,)]
+
+
+@pytest.mark.parametrize(
+    ("header", "words"),
+    [
+        ("user_id,a\x00b", r"line 1, column 2: expected a printable name of 1 to 63 bytes, found 'a\\x00b'"),
+        ('user_id,"a\nb"', r"line 1, column 2: expected a printable name .* found 'a\\n'"),
+        ("user_id,a\tb", r"line 1, column 2: expected a printable name .* found 'a\\tb'"),
+        ("user_id,\u202elebal", r"line 1, column 2: expected a printable name .* found '\\u202elebal'"),
+        ("user_id,churn_label," + "x" * 64, "line 1, column 3: expected .* 1 to 63 bytes, found 'x{64}'"),
+        ("user_id," + "ä" * 32, "line 1, column 2: expected .* 1 to 63 bytes, found 'ä{32}'"),
+        ("user_id,,churn_label", "line 1, column 2: expected a printable name .* found ''"),
+        ("user_id,churn_label,", "line 1, column 3: expected a printable name .* found ''"),
+        ("user_id,churn_label,user_id", "line 1, column 3: expected each column once, found 'user_id' again"),
+        ("", "line 1: expected column names, found none. Correct the header"),
+        ("user_id," + "x" * 100_000, "line 1: expected column names in less than 65536 bytes, found more"),
+    ],
+)
+def test_a_header_that_is_none_is_refused_with_its_place(database, load, header, words):
+    with pytest.raises(AirflowFailException, match=f"month_000/labels.csv, {words}"):
+        load("labels", f"{header}\nann,True\n")
+    assert database.query("select count(*) from staging.files") == [(0,)]
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["user_id,ctid", "user_id,xmin", "user_id," + ",".join(f"c{number}" for number in range(1700))],
+    ids=["ctid", "xmin", "1701 columns"],
+)
+def test_a_header_that_postgresql_cannot_take_is_refused_with_its_place(load, header):
+    with pytest.raises(AirflowFailException, match=r"month_000/labels\.csv, line 1"):
+        load("labels", f"{header}\nann,1\n")
+
+
+def test_lines_that_end_in_cr_alone_are_refused_with_the_file(load):
+    with pytest.raises(AirflowFailException, match=r"month_000/labels\.csv, line 1"):
+        load("labels", "user_id,churn_label\rann,True\r")
+
+
+def test_an_empty_file_is_refused(load):
+    with pytest.raises(AirflowFailException, match=r"month_000/labels\.csv, line 1: expected column names, found none"):
+        load("labels", "")
+
+
+def test_a_header_in_another_encoding_is_refused():
+    with pytest.raises(AirflowFailException, match=r"f\.csv, line 1: expected UTF-8 text, found byte 0xf6"):
+        read_header("user_id,größe".encode("latin-1"), "f.csv")
+
+
+@pytest.mark.parametrize(
+    ("table", "content", "words"),
+    [
+        (
+            "users",
+            b"user_id,signup_date\nann,2023-05-01\nbob,2023-02-30\n",
+            ["line 3", "column signup_date", '"2023-02-30"', "date/time field value out of range"],
+        ),
+        (
+            "labels",
+            b"user_id,churn_label\nann,maybe\n",
+            ["line 2", "column churn_label", '"maybe"', "invalid input syntax for type boolean"],
+        ),
+        (
+            "payments_agg_90d",
+            b"user_id,failed_payments_90d\nann,1\nbob,1.5\n",
+            ["line 3", "column failed_payments_90d", '"1.5"', "invalid input syntax for type integer"],
+        ),
+        (
+            "payments_agg_90d",
+            b"user_id,failed_payments_90d\nann,2147483648\n",
+            ["line 2", "column failed_payments_90d", '"2147483648"', "out of range for type integer"],
+        ),
+        ("labels", b"user_id,churn_label\nann,True,9\n", ["line 2", "extra data after last expected column"]),
+        ("labels", b"user_id,churn_label\nann\n", ["line 2", 'missing data for column "churn_label"']),
+        ("labels", b"user_id,churn_label\n\n", ["line 2", 'missing data for column "churn_label"']),
+        ("labels", b'user_id,churn_label\n"ann,True\n', ["line 3", "unterminated CSV quoted field"]),
+        ("users", b"user_id,user_gender\nann,Zo\xeb\n", ["line 2", "invalid byte sequence", "UTF8", "0xeb"]),
+        ("users", b"user_id,user_gender\nann,a\x00b\n", ["line 2", "invalid byte sequence", "0x00"]),
+        ("labels", b"user_id,churn_label\nann,True\r\n", ["line 2", "unquoted carriage return"]),
+    ],
+)
+def test_a_cell_that_cannot_be_read_is_named_with_its_place(database, load, table, content, words):
+    with pytest.raises(AirflowFailException) as refused:
+        load(table, content)
+    message = str(refused.value)
+    for word in [f"month_000/{table}.csv", *words, "Nothing was loaded. Correct the file and clear this task."]:
+        assert word in message
+    assert staged(database, table) == []
+    assert database.query("select count(*) from staging.files") == [(0,)]
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "01/02/2023",
+        "1.2.2023",
+        "31/01/2024",
+        *(
+            pytest.param(word, marks=pytest.mark.xfail(strict=True, reason="PostgreSQL's own words for dates"))
+            for word in ("today", "yesterday", "infinity", "-infinity")
+        ),
+    ],
+)
+def test_a_date_is_written_year_month_day(load, written):
+    with pytest.raises(AirflowFailException, match="line 2, column signup_date"):
+        load("users", f"user_id,signup_date\nann,{written}\n")
+
+
+def test_a_retry_follows_the_new_header_and_leaves_nothing_of_the_old(database, load):
+    load("labels", "user_id,wrong,older\nzoe,1,2\n")
+    found = load("labels", "churn_label,user_id,newer\nTrue,ann,x\n", retry=True)
+    assert types(database, "labels") == {"user_id": "text", "churn_label": "boolean", "newer": "text"}
+    assert staged(database, "labels", "user_id, churn_label, newer") == [("ann", True, "x")]
+    assert database.query("select file_sha256, delivered, is_validated from staging.files") == [
+        (found["sha256"], 1, False)
+    ]
+
+
+def test_a_retry_after_a_bad_file_loads_the_corrected_one(database, load):
+    with pytest.raises(AirflowFailException, match="line 3"):
+        load("labels", "user_id,churn_label,extra\nann,True,1\nbob,maybe,2\n")
+    load("labels", "user_id,churn_label\nann,True\nbob,False\n", retry=True)
+    assert staged(database, "labels") == [("ann", True), ("bob", False)]
+
+
+def test_loading_again_takes_the_validation_back(database, load):
+    load("labels", "user_id,churn_label\nann,True\n")
+    database.step("staging/mark_validated.sql", JANUARY, "labels")
+    load("labels", "user_id,churn_label\nann,False\n", retry=True)
+    assert database.query("select is_validated from staging.files") == [(False,)]
+
+
+@pytest.mark.parametrize("content", [b"user_id,churn_label\nann,True\n", b"user_id,churn_label\nann,maybe\n", b""])
+def test_the_source_file_is_only_read(load, deliveries, content):
+    path = deliveries / "month_000" / "labels.csv"
+    with suppress(AirflowFailException):
+        load("labels", content)
+    written = path.stat()
+    path.chmod(0o444)
+    for _ in range(2):
+        with suppress(AirflowFailException):
+            operator("labels").execute({})
+    assert path.read_bytes() == content
+    assert (path.stat().st_mtime_ns, path.stat().st_size) == (written.st_mtime_ns, written.st_size)
+    assert [file.name for file in path.parent.iterdir()] == ["labels.csv"]
+
+
+def test_a_missing_file_is_named_and_not_made(database, load, deliveries):
+    path = deliveries / "month_000" / "labels.csv"
+    with pytest.raises(AirflowFailException, match=f"{path} cannot be read: No such file or directory. Deliver"):
+        operator("labels").execute({})
+    assert not path.exists()
+
+
+def test_a_folder_in_place_of_the_file_is_named(load, deliveries):
+    path = deliveries / "month_000" / "labels.csv"
+    path.mkdir()
+    with pytest.raises(AirflowFailException, match=f"{path} cannot be read: Is a directory"):
+        operator("labels").execute({})
+
+
+def test_a_file_that_grows_while_it_is_read_is_tried_again(database, load, deliveries, monkeypatch):
+    path = deliveries / "month_000" / "labels.csv"
+
+    def read_while_it_grows(first_line, file, name):
+        yield from blocks(first_line, file, name)
+        with path.open("a") as upload:
+            upload.write("bob,False\n")
+
+    blocks = streamflow.load._blocks
+    monkeypatch.setattr(streamflow.load, "_blocks", read_while_it_grows)
+    with pytest.raises(
+        AirflowException, match=r"labels.csv was written to while it was read: 29 bytes before, 39"
+    ) as error:
+        load("labels", "user_id,churn_label\nann,True\n")
+    assert not isinstance(error.value, AirflowFailException)  # which is never retried
+    assert staged(database, "labels") == []
