@@ -72,8 +72,12 @@ with DAG(
         python_callable=check_month,
         op_kwargs={"as_of": "{{ params.as_of }}", "first_month": FIRST_MONTH},
     )
-    schema = SQLExecuteQueryOperator(
-        task_id="create_schema", doc_md=docs.CREATE_SCHEMA, sql="schema.sql", do_xcom_push=False, **DB
+    prepare = SQLExecuteQueryOperator(
+        task_id="prepare",
+        doc_md=docs.PREPARE,
+        sql=[statement("schema.sql"), statement("staging/claim_month.sql")],
+        do_xcom_push=False,
+        **DB,
     )
     wait = MonthFolderSensor(
         task_id="wait_for_month",
@@ -151,7 +155,7 @@ with DAG(
         ]
         upserts[0] >> upserts[1:]  # users first: the others refer to it
 
-    guard >> schema >> wait
+    guard >> prepare >> wait
     gate >> upserts[0]
     upserts >> snapshot >> clean_up
 

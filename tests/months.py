@@ -27,11 +27,12 @@ _templates.filters |= FILTERS | {"ds": str}  # Airflow's own filter, not used wh
 _compile = cache(_templates.from_string)
 
 
-def render(path: str, as_of: str, table: Table | None = None, restate: bool = False) -> str:
+RUN_ID = "manual__it's a test"
+
+
+def render(path: str, as_of: str, table: Table | None = None, restate: bool = False, run_id: str = RUN_ID) -> str:
     """Return a file of ``include/sql/`` as Airflow would send it."""
-    return _compile(statement(path, table)).render(
-        params={"as_of": as_of, "restate": restate}, run_id="manual__it's a test"
-    )
+    return _compile(statement(path, table)).render(params={"as_of": as_of, "restate": restate}, run_id=run_id)
 
 
 def as_csv(rows: list[dict[str, Any]], columns: list[str]) -> bytes:
@@ -49,10 +50,12 @@ class Database:
 
     Args:
         uri: its connection URI.
+        run_id: the run that the steps are of.
     """
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, uri: str, run_id: str = RUN_ID) -> None:
         self.uri = uri
+        self.run_id = run_id
         self._connection: psycopg.Connection | None = None
 
     @contextmanager
@@ -63,8 +66,12 @@ class Database:
         with self._connection.transaction(), self._connection.cursor() as cursor:
             yield cursor
 
+    def another(self) -> Database:
+        """The same database for somebody else, on a connection of its own."""
+        return Database(self.uri, run_id="somebody else")
+
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection; the next step opens another."""
         if self._connection is not None:
             self._connection.close()
 
@@ -80,7 +87,7 @@ class Database:
 
     def step(self, path: str, as_of: str, table: str | None = None, restate: bool = False) -> dict[str, Any] | None:
         """Run a file of ``include/sql/`` for a month."""
-        return self.run(render(path, as_of, TABLES[table] if table else None, restate))
+        return self.run(render(path, as_of, TABLES[table] if table else None, restate, self.run_id))
 
     def create_schema(self) -> None:
         """Run the first step."""
@@ -102,7 +109,7 @@ class Database:
             with cursor.copy(copy) as stream:
                 stream.write(content)
             cursor.execute(
-                render("staging/record_file.sql", as_of, shape),
+                render("staging/record_file.sql", as_of, shape, run_id=self.run_id),
                 {
                     "file_name": f"{table}.csv",
                     "file_bytes": len(content),
@@ -116,6 +123,7 @@ class Database:
 
     def stage_month(self, as_of: str, delivery: dict[str, bytes]) -> None:
         """Stage all six files of a delivery."""
+        self.step("staging/claim_month.sql", as_of)
         for table in TABLES:
             self.stage(as_of, table, delivery[table])
 
@@ -133,6 +141,8 @@ class Database:
         Raises:
             Refused: if the gate does not open.
         """
+        self.step("staging/claim_month.sql", as_of)
+        yield "prepare"
         for table in TABLES:
             self.stage(as_of, table, delivery[table])
             yield f"stage {table}"

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import embedded
 import oracle
+from conftest import REAL_DELIVERIES
 from months import Database, Refused, as_csv
 from streamflow.tables import TABLES
 
@@ -55,7 +56,7 @@ RUNS = st.lists(
         st.sampled_from(MONTHS),
         st.integers(0, 2),  # which delivery of that month: the same ones come again
         st.booleans(),  # restate
-        st.one_of(st.none(), st.none(), st.integers(0, 13)),  # killed after so many steps
+        st.one_of(st.none(), st.none(), st.integers(1, 15)),  # killed after so many steps
     ),
     min_size=1,
     max_size=6,
@@ -132,3 +133,22 @@ def test_the_database_depends_only_on_the_last_accepted_deliveries(fresh_databas
         for name in expected:
             assert found[name] == expected[name], name
     target(float(len(accepted)))
+
+
+@pytest.mark.skipif(not REAL_DELIVERIES.exists(), reason="the real deliveries are not beside this checkout")
+def test_real_february_and_then_january(fresh_database):
+    files = {
+        month: {table: (REAL_DELIVERIES / folder / f"{table}.csv").read_bytes() for table in TABLES}
+        for month, folder in (("2024-01-31", "month_000"), ("2024-02-29", "month_001"))
+    }
+
+    def held_after(*months: str) -> tuple[dict, list]:
+        database = fresh_database()
+        for month in months:
+            database.load_month(month, files[month])
+        checksums = database.query(
+            "select as_of, table_name, revision, snapshot_rows, snapshot_checksum from deliveries order by 1, 2"
+        )
+        return database.contents(), checksums
+
+    assert held_after("2024-02-29", "2024-01-31") == held_after("2024-01-31", "2024-02-29")

@@ -137,7 +137,7 @@ def test_only_what_may_pass_next_time_is_tried_again(dag, error, action):
 
 @pytest.mark.parametrize("table", TABLES)
 def test_each_table_is_staged_loaded_and_validated_before_the_gate(dag, table):
-    path = ["check_month", "create_schema", "wait_for_month", *(f"{table}.{step}" for step in ("stage", "load"))]
+    path = ["check_month", "prepare", "wait_for_month", *(f"{table}.{step}" for step in ("stage", "load"))]
     for before, after in pairwise([*path, f"{table}.validate"]):
         assert dag.get_task(after).upstream_task_ids == {before}
     assert dag.get_task(f"{table}.validate").downstream_task_ids == {"gate"}

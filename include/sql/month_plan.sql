@@ -2,7 +2,10 @@
 -- that it decides on what is true when it writes.
 --
 -- takes:  the ledger; staging.files of the month
--- leaves: one row in the temporary table month_plan; fails unless all six tables are staged and validated
+-- leaves: one row in the temporary table month_plan; fails unless all six tables are staged and
+--         validated, by this run
+
+select staging.require_run(date '{{ month.as_of }}', {{ run_id | literal }});
 
 select staging.require(
     count(*) = {{ tables | length }},

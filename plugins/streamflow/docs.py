@@ -18,7 +18,10 @@ What was loaded, and what it did: table `public.deliveries`.
 CHECK_MONTH = (
     "Which month is this run for? Refuses a date that is no month end, in the future or before the first month."
 )
-CREATE_SCHEMA = "Creates the tables, functions and the schema `staging` if they are not there (`include/sql/schema/`)."
+PREPARE = (
+    "Creates the tables, functions and the schema `staging` if they are not there (`include/sql/schema/`), and makes "
+    "the month this run's to stage: another run of the same month, still under way, stops at its next step."
+)
 WAIT_FOR_MONTH = (
     "Passes when all six files are in the month's folder, not empty, and have not been written to for the settle time. "
     "The log says what it still waits for."

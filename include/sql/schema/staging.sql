@@ -5,8 +5,15 @@
 
 create schema if not exists staging;
 
+-- Which run stages a month: the one that started last. Unlogged as the staged tables are, so that a crash of the
+-- server, which empties those, empties what is said about them too.
+create unlogged table if not exists staging.runs (
+    as_of date primary key,
+    run_id text not null
+);
+
 -- One row per staged file. A load writes it, a passed validation marks it.
-create table if not exists staging.files (
+create unlogged table if not exists staging.files (
     as_of date,
     table_name text,
     file_name text not null,
@@ -34,6 +41,39 @@ language plpgsql as $$
 begin
     if condition is not true then
         raise exception '%', message;
+    end if;
+end
+$$;
+
+-- Stops a run whose month another one has taken over.
+create or replace function staging.require_run(month date, run text) returns void
+language sql as $$
+    select staging.require(
+        found.run_id is not distinct from run,
+        coalesce(
+            'run ' || found.run_id || ' has taken over the month ' || month || ', as it was started after this one ('
+            || run || '). Nothing more is written here: let that run finish, or run the month again',
+            'nothing is staged for ' || month || ' any more: run the month again'
+        )
+    )
+    from (values (month)) as asked (as_of)
+    left join staging.runs as found using (as_of);
+$$;
+
+-- Drops what a run has staged, unless another one has taken over the month.
+create or replace function staging.release(month date, run text) returns void
+language plpgsql as $$
+declare
+    staged text;
+begin
+    delete from staging.runs where as_of = month and run_id = run;
+    if found then
+        for staged in
+            delete from staging.files where as_of = month
+            returning format('%s_%s', table_name, to_char(as_of, 'YYYYMMDD'))
+        loop
+            execute format('drop table if exists staging.%I', staged);
+        end loop;
     end if;
 end
 $$;

@@ -1,0 +1,81 @@
+"""Two runs at the same time: one waits or is told off, and nothing is ever wrong."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+
+import psycopg
+import pytest
+
+from months import Database, Refused
+from test_month import FEBRUARY, JANUARY, MARCH, delivery
+
+DELIVERIES = {
+    JANUARY: delivery("ann", "bob", watch_hours_30d=1),
+    FEBRUARY: delivery("bob", "cid", watch_hours_30d=2, without=(), add_on_backup="True"),
+    MARCH: delivery("ann", "cid", watch_hours_30d=3),
+}
+
+
+def run_beside(database: Database, months: list[str], seed: int) -> list[tuple[str, Exception | None]]:
+    """Run months side by side, each step after a short random pause; return how each ended."""
+    ended = []
+
+    def run(number: int, month: str) -> None:
+        pauses = random.Random(f"{seed} {number}")
+        own = Database(database.uri, run_id=f"run {number}")
+        try:
+            for _ in own.steps(month, DELIVERIES[month], restate=month != MARCH):
+                time.sleep(pauses.random() * 0.05)
+        except (Refused, psycopg.Error) as error:
+            ended.append((month, error))
+        else:
+            ended.append((month, None))
+        own.close()
+
+    threads = [threading.Thread(target=run, args=one) for one in enumerate(months)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(ended) == len(months), "a run hangs"
+    return ended
+
+
+@pytest.fixture(scope="module")
+def in_order(server, schema):
+    import embedded
+
+    database = Database(embedded.uri(server, "streamflow_two", template=schema))
+    held = {}
+    for month, files in DELIVERIES.items():
+        database.load_month(month, files)
+        held[month] = database.contents()
+    database.close()
+    return held
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_same_month_twice(database, in_order, seed):
+    ended = run_beside(database, [JANUARY, JANUARY], seed)
+    errors = [error for _, error in ended if error]
+    assert len(errors) < 2, errors
+    for error in errors:
+        assert "has taken over the month 2024-01-31" in str(error) or "any more: run the month again" in str(error)
+    assert database.contents() == in_order[JANUARY]
+    assert database.query("select count(*), max(revision) from deliveries") == [(6, 1)]
+    assert database.query("select count(*) from staging.files") == [(0,)]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_two_months(database, in_order, seed):
+    database.load_month(JANUARY, DELIVERIES[JANUARY])
+    ended = run_beside(database, [FEBRUARY, MARCH], seed)
+    for month, error in ended:
+        assert error is None or "sealed snapshots would change" in str(error), (month, error)
+    for month, error in ended:
+        if error:
+            database.load_month(month, DELIVERIES[month], restate=True)
+    assert database.contents() == in_order[MARCH]

@@ -1,0 +1,123 @@
+"""A single changed, missing or added row is found, and named as far as it can be."""
+
+from __future__ import annotations
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException
+
+from months import as_csv, render
+from streamflow.verify import VerifyOperator
+from test_month import FEBRUARY, JANUARY, delivery
+
+
+@pytest.fixture
+def two_months(database):
+    database.load_month(JANUARY, delivery("ann", "bob"))
+    database.load_month(FEBRUARY, delivery("bob", "cid", watch_hours_30d=7))
+    return database
+
+
+def verify() -> str:
+    """Return what a failing verification says, or nothing."""
+    try:
+        VerifyOperator(task_id="verify", sql=render("verify.sql", JANUARY), conn_id="streamflow_db").execute({})
+    except AirflowFailException as error:
+        return str(error)
+    return ""
+
+
+def test_what_was_sealed_is_found_to_be_so(two_months):
+    assert verify() == ""
+
+
+def test_an_empty_database_has_no_differences(database):
+    assert verify() == ""
+
+
+@pytest.mark.parametrize(
+    ("damage", "found"),
+    [
+        (
+            "update labels_snapshots set churn_label = false where user_id = 'ann' and as_of = '2024-01-31'",
+            "labels_snapshots of 2024-01-31: expected 2 rows, checksum",
+        ),
+        (
+            "update users_snapshots set source_as_of = '2024-02-29' where user_id = 'ann' and as_of = '2024-02-29'",
+            "users_snapshots of 2024-02-29: expected 3 rows, checksum",
+        ),
+        (
+            "update usage_agg_30d_snapshots set watch_hours_30d = 1.0 where user_id = 'ann' and as_of = '2024-01-31'",
+            "usage_agg_30d_snapshots of 2024-01-31",
+        ),
+        (
+            "delete from subscriptions_profile_snapshots where user_id = 'bob' and as_of = '2024-01-31'",
+            "subscriptions_profile_snapshots of 2024-01-31: expected 2 rows",
+        ),
+        ("delete from labels_snapshots where as_of = '2024-01-31'", "found no rows"),
+        (
+            "insert into labels_snapshots values ('zoe', true, '2024-01-31', '2024-01-31')",
+            "found 3 rows",
+        ),
+        (
+            (
+                "create table old partition of labels_snapshots for values in ('2023-12-31'); "
+                "insert into labels_snapshots values ('zoe', true, '2023-12-31', '2023-12-31')"
+            ),
+            "labels_snapshots of 2023-12-31: expected not sealed; found 1 rows",
+        ),
+        (
+            "update payments_agg_90d set failed_payments_90d = null where user_id = 'ann'",
+            (
+                "payments_agg_90d of 2024-02-29: expected live equal to the newest snapshot; found 1 rows changed, "
+                "for example user_id ann"
+            ),
+        ),
+        ("delete from labels where user_id = 'cid'", "found 1 rows missing, for example user_id cid"),
+        ("insert into users (user_id) values ('zoe')", "found 1 rows added, for example user_id zoe"),
+    ],
+)
+def test_one_row_is_found(two_months, damage, found):
+    two_months.run(damage)
+    message = verify()
+    assert message.startswith("1 differences from what was sealed:\n  - ")
+    assert found in message
+
+
+def test_restating_the_month_repairs_it(two_months):
+    two_months.run("update labels_snapshots set churn_label = false where user_id = 'bob'; delete from labels")
+    two_months.load_month(FEBRUARY, delivery("bob", "cid", watch_hours_30d=7), restate=True)
+    two_months.load_month(JANUARY, delivery("ann", "bob"), restate=True)
+    assert verify() == ""
+
+
+def test_the_state_as_of_a_day(two_months):
+    def users(day: str) -> list:
+        return two_months.query("select user_id from users_as_of(%s) order by 1", day)
+
+    assert users("2024-01-30") == []
+    assert users("2024-01-31") == users("2024-02-28") == [("ann",), ("bob",)]
+    assert users("2024-12-31") == [("ann",), ("bob",), ("cid",)]
+
+
+def test_the_history_of_a_user(two_months):
+    two_months.load_month(JANUARY, delivery("ann", "bob", watch_hours_30d=5), restate=True)
+    assert two_months.query("select as_of::text, table_name, what, was, is_now from user_history('bob') offset 6") == [
+        (FEBRUARY, "usage_agg_30d", "changed", {"watch_hours_30d": 5}, {"watch_hours_30d": 7})
+    ]
+    assert {what for (what,) in two_months.query("select what from user_history('cid')")} == {"appeared"}
+
+
+def test_the_list_of_sealed_months(two_months):
+    two_months.load_month(JANUARY, delivery("ann"), restate=True)
+    assert two_months.query("select as_of::text, revision, users_delivered::int, users::int from sealed_months") == [
+        (JANUARY, 2, 1, 1),
+        (FEBRUARY, 1, 2, 3),  # bob's row there is its own
+    ]
+
+
+def test_a_restated_month_keeps_the_old_figures(two_months):
+    two_months.load_month(JANUARY, delivery("ann", "bob") | {"labels": as_csv([], ["user_id", "churn_label"])}, True)
+    assert two_months.query(
+        "select as_of::text, revision, delivered, carried_forward, snapshot_rows from deliveries "
+        "where table_name = 'labels' order by 1, 2"
+    ) == [(JANUARY, 1, 2, 0, 2), (JANUARY, 2, 0, 0, 0), (FEBRUARY, 1, 2, 1, 3), (FEBRUARY, 2, 2, 0, 2)]
