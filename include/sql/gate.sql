@@ -2,7 +2,6 @@
 --
 -- takes:  the six staged and validated deliveries of {{ month.as_of }}; the sealed snapshots
 -- leaves: one row: where the month stands, rows that refer to no user, and what would change in sealed months
-{% import 'macros.sql' as sql with context %}
 select pg_advisory_xact_lock_shared(hashtext('streamflow'));
 
 {% include 'month_plan.sql' %}
@@ -40,8 +39,9 @@ inner join users_replay as replay
 left join {{ table.name }}_replay as own
     on snapshot.user_id = own.user_id and snapshot.as_of = own.as_of and own.what = 'removed'
 where snapshot.as_of >= date '{{ month.as_of }}' and own.user_id is null
-{{ 'union all' if not loop.last }}
-{%- endfor %};
+{{- ';' if loop.last else '
+union all' }}
+{%- endfor %}
 
 select
     month_plan.as_of::text as as_of,

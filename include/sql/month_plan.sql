@@ -5,7 +5,7 @@
 -- leaves: one row in the temporary table month_plan; fails unless all six tables are staged and
 --         validated, by this run
 
-select staging.require_run(date '{{ month.as_of }}', {{ run_id | literal }});
+select staging.require_run(date '{{ month.as_of }}', {{ run }});
 
 select staging.require(
     count(*) = {{ tables | length }},
@@ -22,19 +22,26 @@ sealed as (
     from public.current_deliveries
 ),
 
-staged as (
+other_files as (
     select as_of, table_name, file_sha256
     from staging.files
     where as_of = date '{{ month.as_of }}'
+    except
+    select as_of, table_name, file_sha256
+    from sealed
+),
+
+this_month as (
+    select date '{{ month.as_of }}' as as_of
 )
 
 select
-    month.as_of,
-    (select max(as_of) from sealed where as_of < month.as_of) as previous,
-    (select max(as_of) from sealed) as newest_sealed,
-    exists (select from sealed where as_of = month.as_of) as is_sealed,
+    this_month.as_of,
+    (select max(sealed.as_of) from sealed where sealed.as_of < this_month.as_of) as previous,
+    (select max(sealed.as_of) from sealed) as newest_sealed,
+    (select count(*) > 0 from sealed where sealed.as_of = this_month.as_of) as is_sealed,
     -- sealed with these very files: nothing is left to do
-    not exists (select * from staged except select * from sealed) as is_same,
+    not exists (select from other_files) as is_same,
     -- no sealed month is as new: this one becomes the newest, and live follows it
-    not exists (select from sealed where as_of >= month.as_of) as is_head
-from (values (date '{{ month.as_of }}')) as month (as_of);
+    not exists (select from sealed where sealed.as_of >= this_month.as_of) as is_head
+from this_month;

@@ -4,7 +4,6 @@
 -- takes:  the six staged and validated deliveries of {{ month.as_of }}; the snapshots of the sealed months
 -- leaves: the month sealed. Files that are sealed already change nothing; a change to sealed snapshots needs
 --         the run's param restate and fails without it before anything is written.
-{% import 'macros.sql' as sql with context %}
 select pg_advisory_xact_lock(hashtext('streamflow'));
 
 set local datestyle = 'ISO';  -- the checksums are of text

@@ -4,7 +4,7 @@
 -- leaves: new rows inserted, changed rows updated, identical rows not rewritten, and a claim that says so.
 --         A month that is not the newest, or a live table that another unsealed month has claimed, is left
 --         alone: the snapshot step then brings live to the newest snapshot.
-{% import 'macros.sql' as sql with context %}
+{% import 'macros.sql' as sql %}
 select pg_advisory_xact_lock_shared(hashtext('streamflow'));
 
 {% include 'month_plan.sql' %}

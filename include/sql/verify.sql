@@ -3,7 +3,7 @@
 --
 -- takes:  the ledger, the snapshots and live; it reads all of them
 -- leaves: a query with a row per difference: where, which month, what was expected and what was found
-{% import 'macros.sql' as sql with context %}
+{% import 'macros.sql' as sql %}
 set local datestyle = 'ISO';  -- the checksums are of text
 
 with
@@ -52,19 +52,21 @@ live as (
     {%- endfor %}
 ),
 
-shapes as (
-    select unnest(array[{% for table in tables.values() %}'{{ table.name }}'{{ ', ' if not loop.last }}{% endfor %}]) as table_name,
-        unnest(array[{% for table in tables.values() %}'{{ table.snapshots }}'{{ ', ' if not loop.last }}{% endfor %}]) as snapshots
+relations as (
+    {%- for table in tables.values() %}
+    select '{{ table.name }}' as table_name, '{{ table.snapshots }}' as snapshots
+    {{ 'union all' if not loop.last }}
+    {%- endfor %}
 )
 
 select
-    shapes.snapshots as relation,
+    relations.snapshots as relation,
     coalesce(sealed.as_of, found.as_of)::text as as_of,
     coalesce(sealed.snapshot_rows || ' rows, checksum ' || sealed.snapshot_checksum, 'not sealed') as expected,
     coalesce(found.snapshot_rows || ' rows, checksum ' || found.snapshot_checksum, 'no rows') as found
 from sealed
 full join found on sealed.table_name = found.table_name and sealed.as_of = found.as_of
-inner join shapes on shapes.table_name = coalesce(sealed.table_name, found.table_name)
+inner join relations on relations.table_name = coalesce(sealed.table_name, found.table_name)
 where
     (sealed.snapshot_rows, sealed.snapshot_checksum)
     is distinct from (coalesce(found.snapshot_rows, 0), coalesce(found.snapshot_checksum, 0))

@@ -21,8 +21,8 @@ def literal(value: str) -> str:
 def statement(path: str, table: Table | None = None) -> str:
     """Return the template of the SQL file ``path`` for the run's month and ``table``.
 
-    The file sees ``month`` (:class:`Month`), ``restate`` (``true`` or ``false``), ``tables`` and ``table``
-    (:class:`Table`).
+    The file sees ``month`` (:class:`Month`), ``restate`` (``true`` or ``false``), ``run`` (the run's id as an SQL
+    literal), ``tables`` and ``table`` (:class:`Table`).
     """
     if table is None:
         choice = ""
@@ -31,6 +31,7 @@ def statement(path: str, table: Table | None = None) -> str:
     return (
         "{%- set month = parse_month(params.as_of or data_interval_end | ds) -%}"
         "{%- set restate = 'true' if params.restate else 'false' -%}"
+        "{%- set run = run_id | literal -%}"
         f"{choice}{{% include '{path}' %}}"
     )
 

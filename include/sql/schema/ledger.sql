@@ -11,7 +11,7 @@ create table if not exists public.deliveries (
     file_name text not null,
     file_bytes bigint not null,
     file_sha256 text not null,
-    not_delivered text [] not null,
+    not_delivered text[] not null,
     delivered bigint not null,
     inserted bigint not null,
     updated bigint not null,
@@ -40,4 +40,4 @@ comment on column public.deliveries.snapshot_checksum is
 create or replace view public.current_deliveries as
 select distinct on (as_of, table_name) *
 from public.deliveries
-order by as_of, table_name, revision desc;
+order by as_of asc, table_name asc, revision desc;

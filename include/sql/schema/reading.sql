@@ -40,7 +40,7 @@ states as (
     select
         months.as_of,
         '{{ table.name }}' as table_name,
-        to_jsonb(snapshot) - '{user_id, as_of, source_as_of}'::text [] as state
+        to_jsonb(snapshot) - '{user_id, as_of, source_as_of}'::text[] as state
     from months
     left join public.{{ table.snapshots }} as snapshot
         on snapshot.user_id = of_user and snapshot.as_of = months.as_of

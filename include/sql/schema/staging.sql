@@ -19,7 +19,7 @@ create unlogged table if not exists staging.files (
     file_name text not null,
     file_bytes bigint not null,
     file_sha256 text not null,
-    not_delivered text [] not null,
+    not_delivered text[] not null,
     delivered bigint not null,
     is_validated boolean not null default false,
     primary key (as_of, table_name)
@@ -111,7 +111,7 @@ $$;
 -- Gives an empty staging table the columns that a file's header names, and the optional ones that it leaves out:
 -- live's types for known names, text for others.
 create or replace function staging.mirror_header(
-    table_name text, staged text, header text [], optional text []
+    table_name text, staged text, header text[], optional text[]
 ) returns void
 language plpgsql as $$
 declare

@@ -3,6 +3,7 @@
 --
 -- takes:  {{ table.name }}_replay
 -- leaves: the changed, added and removed rows in public.{{ table.snapshots }}
+{% import 'macros.sql' as sql %}
 merge into public.{{ table.snapshots }} as snapshot
 using {{ table.name }}_replay as replay
     on

@@ -5,6 +5,7 @@
 -- leaves: the temporary table {{ table.name }}_replay, one row per user and sealed month that would change, with
 --         the row as it should be. For the newest month, and for files that are sealed, it is empty and costs
 --         no scan.
+{% import 'macros.sql' as sql %}
 create temporary table {{ table.name }}_replay on commit drop as
 with
 rebuilt as (
@@ -45,7 +46,9 @@ redelivered as (
     select
         later.user_id,
         {%- for column in table.optional %}
-        min(later.as_of) filter (where not '{{ column }}' = any(file.not_delivered)) as {{ column }}{{ ',' if not loop.last }}
+        min(later.as_of) filter (
+            where not '{{ column }}' = any(file.not_delivered)
+        ) as {{ column }}{{ ',' if not loop.last }}
         {%- endfor %}
     from public.{{ table.snapshots }} as later
     inner join moved on later.user_id = moved.user_id

@@ -3,6 +3,7 @@
 --
 -- takes:  the written snapshots; the staged file's record; {{ table.name }}_replay; month_plan
 -- leaves: rows in public.deliveries; none if nothing changed
+{% import 'macros.sql' as sql %}
 insert into public.deliveries (
     as_of, table_name, revision, file_name, file_bytes, file_sha256, not_delivered,
     delivered, inserted, updated, unchanged, carried_forward,
@@ -65,7 +66,10 @@ compared as (
             )
     where
         snapshot.source_as_of = snapshot.as_of
-        and snapshot.as_of = any(array(select as_of from touched except select as_of from claimed))
+        and snapshot.as_of = any(array(
+            select as_of from touched
+            where as_of not in (select as_of from claimed)
+        ))
     group by snapshot.as_of
 ),
 
@@ -95,7 +99,7 @@ select
     coalesce(content.snapshot_rows - content.delivered, 0) as carried_forward,
     coalesce(content.snapshot_rows, 0) as snapshot_rows,
     coalesce(content.snapshot_checksum, 0) as snapshot_checksum,
-    {{ run_id | literal }} as run_id
+    {{ run }} as run_id
 from touched
 inner join file using (as_of)
 left join recorded using (as_of)

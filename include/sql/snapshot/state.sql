@@ -3,6 +3,7 @@
 --
 -- takes:  the staged delivery; the nearest earlier sealed snapshot; month_plan
 -- leaves: a query with live's columns and source_as_of, the delivery that each row came from
+{% import 'macros.sql' as sql %}
     select
         coalesce(delivered.user_id, previous.user_id) as user_id,
         {%- for column in table.columns %}

@@ -2,6 +2,7 @@
 --
 -- takes:  stale_live; the snapshots, this month's included
 -- leaves: live equal to the newest snapshot; users go last and come first, as the other tables refer to them
+{% import 'macros.sql' as sql %}
 {% set newest %}(select greatest(as_of, newest_sealed) from month_plan){% endset %}
 {%- set stale %}(select exists (select from stale_live where table_name = '%s')){% endset %}
 {%- for table in tables.values() | reverse %}

@@ -2,6 +2,7 @@
 --
 -- takes:  the state of the month; month_plan
 -- leaves: the partition public.{{ table.snapshots }}_{{ month.suffix }}; a sealed month's is left alone
+{% import 'macros.sql' as sql %}
 select staging.create_partition('{{ table.snapshots }}', date '{{ month.as_of }}');
 
 insert into public.{{ table.snapshots }}_{{ month.suffix }}

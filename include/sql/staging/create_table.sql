@@ -7,10 +7,10 @@ select pg_advisory_xact_lock(hashtext('staging.{{ table.name }}_{{ month.suffix 
 
 -- after a crash of the server nobody has the month
 insert into staging.runs (as_of, run_id)
-values (date '{{ month.as_of }}', {{ run_id | literal }})
+values (date '{{ month.as_of }}', {{ run }})
 on conflict (as_of) do nothing;
 
-select staging.require_run(date '{{ month.as_of }}', {{ run_id | literal }});
+select staging.require_run(date '{{ month.as_of }}', {{ run }});
 
 delete from staging.files
 where as_of = date '{{ month.as_of }}' and table_name = '{{ table.name }}';

@@ -2,7 +2,7 @@
 --
 -- takes:  the record of a staged file whose suite has passed
 -- leaves: it marked as validated
-select staging.require_run(date '{{ month.as_of }}', {{ run_id | literal }});
+select staging.require_run(date '{{ month.as_of }}', {{ run }});
 
 update staging.files set is_validated = true
 where as_of = date '{{ month.as_of }}' and table_name = '{{ table.name }}';

@@ -12,7 +12,7 @@ select
     %(file_sha256)s as file_sha256,
     %(not_delivered)s as not_delivered,
     %(delivered)s as delivered
-from staging.require_run(date '{{ month.as_of }}', {{ run_id | literal }})
+from staging.require_run(date '{{ month.as_of }}', {{ run }})
 on conflict (as_of, table_name) do update set
     file_name = excluded.file_name,
     file_bytes = excluded.file_bytes,
