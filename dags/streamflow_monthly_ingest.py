@@ -137,6 +137,7 @@ with DAG(
                 table=table,
                 as_of=AS_OF,
                 suite=INCLUDE / "expectations" / f"{table.name}.json",
+                staged_sql=statement("staging/staged_file.sql", table),
                 passed_sql=statement("staging/mark_validated.sql", table),
                 **DB,
             )

@@ -107,6 +107,7 @@ def validate(database):
             table=TABLES[table],
             as_of=as_of,
             suite=suite or SUITES / f"{table}.json",
+            staged_sql=render("staging/staged_file.sql", as_of, TABLES[table]),
             passed_sql=render("staging/mark_validated.sql", as_of, TABLES[table]),
             conn_id="streamflow_db",
         ).execute({})

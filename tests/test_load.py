@@ -346,8 +346,10 @@ def test_a_retry_after_a_bad_file_loads_the_corrected_one(database, load):
 
 def test_loading_again_takes_the_validation_back(database, load):
     load("labels", "user_id,churn_label\nann,True\n")
-    database.step("staging/mark_validated.sql", JANUARY, "labels")
+    database.mark_validated(JANUARY, "labels", b"user_id,churn_label\nann,True\n")
+    assert database.query("select is_validated from staging.files") == [(True,)]
     load("labels", "user_id,churn_label\nann,False\n", retry=True)
+    database.mark_validated(JANUARY, "labels", b"user_id,churn_label\nann,True\n")  # of the file before
     assert database.query("select is_validated from staging.files") == [(False,)]
 
 

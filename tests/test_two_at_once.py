@@ -9,7 +9,8 @@ import time
 import psycopg
 import pytest
 
-from months import Database, Refused
+from months import Database, Refused, render
+from streamflow.tables import TABLES
 from test_month import FEBRUARY, JANUARY, MARCH, delivery
 
 DELIVERIES = {
@@ -67,6 +68,43 @@ def test_the_same_month_twice(database, in_order, seed):
     assert database.contents() == in_order[JANUARY]
     assert database.query("select count(*), max(revision) from deliveries") == [(6, 1)]
     assert database.query("select count(*) from staging.files") == [(0,)]
+
+
+@pytest.mark.parametrize(
+    ("path", "table", "until"),
+    [
+        ("snapshot.sql", None, "create temporary table users_replay"),
+        ("upsert.sql", "users", "create temporary table changed"),
+    ],
+)
+def test_nobody_stages_the_month_anew_under_a_step(database, in_order, path, table, until):
+    """The step has looked at what is staged and not read it yet: another run has to wait."""
+    database.load_month(JANUARY, DELIVERIES[JANUARY])
+    for step in database.steps(FEBRUARY, DELIVERIES[FEBRUARY]):
+        if step == ("gate" if table else "upsert labels"):
+            break
+    text = render(path, FEBRUARY, TABLES[table] if table else None)
+    first, rest = text[: text.index(until)], text[text.index(until) :]
+    intruder = Database(database.uri, run_id="intruder")
+
+    def intrude() -> None:
+        intruder.step("staging/claim_month.sql", FEBRUARY)
+        intruder.step("staging/create_table.sql", FEBRUARY, table or "labels")
+
+    with database.transaction() as cursor:
+        cursor.execute(first)
+        thread = threading.Thread(target=intrude)
+        thread.start()
+        thread.join(0.5)
+        assert thread.is_alive()
+        cursor.execute(rest)
+    thread.join(30)
+    intruder.load_month(FEBRUARY, DELIVERIES[FEBRUARY])
+    intruder.close()
+    assert database.contents() == in_order[FEBRUARY]
+    assert database.query(
+        "select inserted, updated, unchanged from deliveries where table_name = 'users' and as_of = '2024-02-29'"
+    ) == [(1, 0, 1)]
 
 
 @pytest.mark.parametrize("seed", range(6))

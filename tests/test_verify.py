@@ -83,6 +83,28 @@ def test_one_row_is_found(two_months, damage, found):
     assert found in message
 
 
+def test_a_month_under_way_is_no_difference(two_months):
+    for step in two_months.steps("2024-03-31", delivery("ann", "dot", watch_hours_30d=9)):
+        if step == "upsert labels":
+            break
+    assert two_months.query("select count(*) from users") == [(4,)]
+    assert verify() == ""
+
+
+def test_a_row_that_claims_to_come_from_the_future_is_restated_away(two_months):
+    two_months.run("update labels_snapshots set source_as_of = '2024-03-31', churn_label = null where user_id = 'ann'")
+    two_months.load_month(JANUARY, delivery("ann", "bob"), restate=True)
+    two_months.load_month(FEBRUARY, delivery("bob", "cid", watch_hours_30d=7), restate=True)
+    assert verify() == ""
+
+
+def test_a_ledger_row_that_was_deleted_is_written_again_by_restating(two_months):
+    two_months.run("delete from deliveries where table_name = 'labels' and as_of = '2024-02-29'")
+    assert "expected not sealed" in verify()
+    two_months.load_month(FEBRUARY, delivery("bob", "cid", watch_hours_30d=7), restate=True)
+    assert verify() == ""
+
+
 def test_restating_the_month_repairs_it(two_months):
     two_months.run("update labels_snapshots set churn_label = false where user_id = 'bob'; delete from labels")
     two_months.load_month(FEBRUARY, delivery("bob", "cid", watch_hours_30d=7), restate=True)

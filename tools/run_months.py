@@ -44,7 +44,7 @@ def main() -> int:
         os._exit(130)  # the server rolls back what was open
 
     signal.signal(signal.SIGINT, interrupted)
-    progress.line(f"{len(months)} months from {folder}")
+    progress.line(f"{len(months)} month{'s' if len(months) > 1 else ''} from {folder}")
     progress.line(f"Airflow's log: {os.path.relpath(log)}")
 
     try:

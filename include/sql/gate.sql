@@ -2,6 +2,9 @@
 --
 -- takes:  the six staged and validated deliveries of {{ month.as_of }}; the sealed snapshots
 -- leaves: one row: where the month stands, rows that refer to no user, and what would change in sealed months
+-- each statement is to see what was committed while the one before it waited
+set local transaction_isolation = 'read committed';
+
 select pg_advisory_xact_lock_shared(hashtext('streamflow'));
 
 {% include 'month_plan.sql' %}

@@ -5,6 +5,12 @@
 -- leaves: one row in the temporary table month_plan; fails unless all six tables are staged and
 --         validated, by this run
 
+-- nobody stages the month anew while this step goes by what is staged
+select
+    {%- for table in tables.values() %}
+    pg_advisory_xact_lock_shared(hashtext('staging.{{ table.name }}_{{ month.suffix }}')){{ ',' if not loop.last }}
+    {%- endfor %};
+
 select staging.require_run(date '{{ month.as_of }}', {{ run }});
 
 select staging.require(

@@ -2,6 +2,8 @@
 --
 -- takes:  an empty database, or one that has the schema already
 -- leaves: live, snapshots, ledger and staging
+set local lock_timeout = '1min';  -- rather try again than stand in every reader's way behind a long one
+
 select pg_advisory_xact_lock(hashtext('streamflow'));
 
 {% include 'schema/live.sql' %}

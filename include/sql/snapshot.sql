@@ -4,6 +4,9 @@
 -- takes:  the six staged and validated deliveries of {{ month.as_of }}; the snapshots of the sealed months
 -- leaves: the month sealed. Files that are sealed already change nothing; a change to sealed snapshots needs
 --         the run's param restate and fails without it before anything is written.
+-- each statement is to see what was committed while the one before it waited
+set local transaction_isolation = 'read committed';
+
 select pg_advisory_xact_lock(hashtext('streamflow'));
 
 set local datestyle = 'ISO';  -- the checksums are of text
@@ -29,6 +32,14 @@ select staging.require(
 {% for table in tables.values() %}
 {% include 'snapshot/seal.sql' %}
 {% endfor %}
+select staging.require(
+    count(*) = {{ tables | length }} or (select is_sealed from month_plan),
+    'the snapshots of {{ month.as_of }} do not have the rows that the files had: run the month again'
+)
+from staging.files as file
+inner join public.current_deliveries as sealed using (as_of, table_name, delivered)
+where file.as_of = date '{{ month.as_of }}';
+
 delete from staging.live_claims;
 
 select

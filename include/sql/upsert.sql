@@ -5,6 +5,9 @@
 --         A month that is not the newest, or a live table that another unsealed month has claimed, is left
 --         alone: the snapshot step then brings live to the newest snapshot.
 {% import 'macros.sql' as sql %}
+-- each statement is to see what was committed while the one before it waited
+set local transaction_isolation = 'read committed';
+
 select pg_advisory_xact_lock_shared(hashtext('streamflow'));
 
 {% include 'month_plan.sql' %}

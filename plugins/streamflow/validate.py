@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, BaseOperator
 from airflow.providers.postgres.hooks.postgres import PostgresHook
 
 from streamflow.months import Month
@@ -24,7 +24,8 @@ class ValidateOperator(BaseOperator):
         table: which of the six tables.
         as_of: the month (templated); the suites' parameter ``as_of``.
         suite: path of the suite, in Great Expectations' serialised form.
-        passed_sql: statement to run when the suite has passed (templated).
+        staged_sql: query for the sha256 of the staged file (templated).
+        passed_sql: statement that lets that very file through when the suite has passed (templated).
         conn_id: connection of the database.
 
     Returns (XCom):
@@ -32,21 +33,31 @@ class ValidateOperator(BaseOperator):
 
     Raises:
         AirflowFailException: if a rule of another severity is broken; names table, rule, column, how many rows and a
-            few values. Not retried.
+            few values. Not retried. Also if nothing is staged, or something else when the suite has passed.
+        AirflowException: if the database went away meanwhile; retried.
     """
 
-    template_fields: Sequence[str] = ("as_of", "passed_sql")
-    template_fields_renderers = {"passed_sql": "sql"}
+    template_fields: Sequence[str] = ("as_of", "staged_sql", "passed_sql")
+    template_fields_renderers = {"staged_sql": "sql", "passed_sql": "sql"}
     template_ext: Sequence[str] = (".sql",)
     ui_color = "#e6def5"
 
     def __init__(
-        self, *, table: Table, as_of: str, suite: str | Path, passed_sql: str, conn_id: str, **kwargs: Any
+        self,
+        *,
+        table: Table,
+        as_of: str,
+        suite: str | Path,
+        staged_sql: str,
+        passed_sql: str,
+        conn_id: str,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.table = table
         self.as_of = as_of
         self.suite = str(suite)
+        self.staged_sql = staged_sql
         self.passed_sql = passed_sql
         self.conn_id = conn_id
 
@@ -54,6 +65,11 @@ class ValidateOperator(BaseOperator):
         """Run the suite and let the table through, or say what is wrong with it."""
         hook = PostgresHook(self.conn_id)
         staged = f"{self.table.name}_{Month.parse(self.as_of).suffix}"
+        file = hook.get_first(self.staged_sql)
+        if file is None:
+            raise AirflowFailException(
+                f"Nothing is staged in staging.{staged}: clear this table's tasks from stage on."
+            )
         results = run_suite(hook, staged, json.loads(Path(self.suite).read_text()), {"as_of": self.as_of})
         missing = _missing_columns(results)
         broken = [
@@ -62,6 +78,8 @@ class ValidateOperator(BaseOperator):
             # a rule on a column that is not there says nothing that the missing column does not
             if not result.success and not (missing & {result.expectation_config.kwargs.get("column")})
         ]
+        if any("OperationalError" in _exception(one) for one in broken if not one.result):
+            raise AirflowException(f"The database went away while staging.{staged} was validated: {explain(broken[0])}")
         failures = [explain(one) for one in broken if one.expectation_config.severity != "warning"]
         warnings = [explain(one) for one in broken if one.expectation_config.severity == "warning"]
         for warning in warnings:
@@ -73,7 +91,8 @@ class ValidateOperator(BaseOperator):
                 + f"Live and snapshots are untouched; the rows are in staging.{staged}. "
                 f"Correct {self.table.file_name} and clear this table's tasks from stage on."
             )
-        hook.run(self.passed_sql)
+        if hook.run(self.passed_sql, parameters={"file_sha256": file[0]}, handler=lambda cursor: cursor.rowcount) != 1:
+            raise AirflowFailException(f"staging.{staged} was loaded anew while it was validated: clear this task.")
         self.log.info("%s of %s: all %d rules hold.", self.table.name, self.as_of, len(results) - len(warnings))
         return {"rules": len(results), "warnings": warnings}
 
@@ -157,7 +176,8 @@ def explain(result: Any) -> str:
 
 
 def _exception(result: Any) -> str:
+    """Return the first line of what kept a rule from being checked."""
     info = result.exception_info
-    if "exception_message" not in info:
+    if "exception_message" not in info:  # one a metric
         info = next(iter(info.values()))
-    return str(info["exception_message"]).splitlines()[0]
+    return str(info["exception_message"]).partition("\n")[0]

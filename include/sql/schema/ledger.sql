@@ -29,9 +29,9 @@ create table if not exists public.deliveries (
 comment on column public.deliveries.not_delivered is
 'optional columns that the file left out: their stored values were kept';
 comment on column public.deliveries.inserted is
-'delivered users that the nearest earlier snapshot did not have';
+'delivered users that the nearest earlier snapshot did not have when this revision was sealed';
 comment on column public.deliveries.updated is
-'delivered users whose row differs from the one in the nearest earlier snapshot';
+'delivered users whose row differed from the nearest earlier snapshot''s when this revision was sealed';
 comment on column public.deliveries.carried_forward is
 'users of the nearest earlier snapshot that the file did not have: their rows were kept';
 comment on column public.deliveries.snapshot_checksum is

@@ -115,10 +115,12 @@ create or replace function staging.mirror_header(
 ) returns void
 language plpgsql as $$
 declare
-    this regclass := format('staging.%I', staged);
+    this regclass;
     live regclass := format('public.%I', table_name);
     missing record;
 begin
+    perform pg_advisory_xact_lock(hashtext('staging.' || staged));
+    this := format('staging.%I', staged);
     execute format('truncate %s', this);
     for missing in
         select name, coalesce(format_type(known.atttypid, known.atttypmod), 'text') as type

@@ -58,6 +58,15 @@ redelivered as (
     group by later.user_id
 ),
 {% endif %}
+existing as (
+    select
+        *,
+        -- no row comes from a later delivery than its month's, whatever has been done to it
+        least(source_as_of, as_of) as delivered_as_of
+    from public.{{ table.snapshots }}
+    where as_of >= date '{{ month.as_of }}'
+),
+
 -- a row that a later month delivered stays that month's; any other is carried forward from this one
 replayed as (
     select
@@ -68,25 +77,21 @@ replayed as (
             {%- if column in table.optional %}
             when redelivered.{{ column }} <= months.as_of then existing.{{ column }}
             {%- else %}
-            when existing.source_as_of > date '{{ month.as_of }}' then existing.{{ column }}
+            when existing.delivered_as_of > date '{{ month.as_of }}' then existing.{{ column }}
             {%- endif %}
             else moved.{{ column }}
         end as {{ column }},
         {%- endfor %}
         greatest(
             moved.source_as_of,
-            case when existing.source_as_of > date '{{ month.as_of }}' then existing.source_as_of end
+            case when existing.delivered_as_of > date '{{ month.as_of }}' then existing.source_as_of end
         ) as source_as_of,
         existing.user_id is not null as was_there,
-        moved.is_gone and coalesce(existing.source_as_of <= date '{{ month.as_of }}', true) as is_gone,
+        moved.is_gone and coalesce(existing.delivered_as_of <= date '{{ month.as_of }}', true) as is_gone,
         row({{ sql.columns(table, 'existing') }}, existing.source_as_of) as existing_row
     from moved
     cross join months
-    left join public.{{ table.snapshots }} as existing
-        on
-            moved.user_id = existing.user_id
-            and months.as_of = existing.as_of
-            and existing.as_of >= date '{{ month.as_of }}'
+    left join existing on moved.user_id = existing.user_id and months.as_of = existing.as_of
     {%- if table.optional %}
     left join redelivered on moved.user_id = redelivered.user_id
     {%- endif %}

@@ -17,7 +17,7 @@ recorded as (
 
 touched as (
     select as_of from month_plan
-    where not is_sealed
+    where as_of not in (select as_of from recorded)
     union
     select as_of from {{ table.name }}_replay
     union
@@ -34,7 +34,9 @@ content as (
         count(*) filter (where snapshot.source_as_of = snapshot.as_of) as delivered,
         {{ sql.checksum(table, 'snapshot') }} as snapshot_checksum
     from public.{{ table.snapshots }} as snapshot
-    where snapshot.as_of = any(array(select as_of from touched))
+    where
+        snapshot.as_of >= date '{{ month.as_of }}'
+        and snapshot.as_of = any(array(select as_of from touched))
     group by snapshot.as_of
 ),
 
@@ -60,12 +62,14 @@ compared as (
     left join public.{{ table.snapshots }} as earlier
         on
             snapshot.user_id = earlier.user_id
+            and earlier.as_of >= (select coalesce(previous, as_of) from month_plan)
             and earlier.as_of = (
                 select max(sealed.as_of) from public.deliveries as sealed
                 where sealed.as_of < snapshot.as_of
             )
     where
-        snapshot.source_as_of = snapshot.as_of
+        snapshot.as_of >= date '{{ month.as_of }}'
+        and snapshot.source_as_of = snapshot.as_of
         and snapshot.as_of = any(array(
             select as_of from touched
             where as_of not in (select as_of from claimed)

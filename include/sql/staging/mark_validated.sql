@@ -1,8 +1,10 @@
 -- Lets the staged file through the gate.
 --
--- takes:  the record of a staged file whose suite has passed
--- leaves: it marked as validated
-select staging.require_run(date '{{ month.as_of }}', {{ run }});
-
+-- takes:  the parameter file_sha256, of the staged file whose suite has passed
+-- leaves: it marked as validated, if it is still the one on record
 update staging.files set is_validated = true
-where as_of = date '{{ month.as_of }}' and table_name = '{{ table.name }}';
+where
+    as_of = date '{{ month.as_of }}'
+    and table_name = '{{ table.name }}'
+    and file_sha256 = %(file_sha256)s
+returning table_name;
