@@ -34,7 +34,7 @@ with DAG(
     schedule=MonthEndTimetable(START),
     start_date=START,
     catchup=False,  # unpausing starts no run for a month of long ago; history is a backfill's
-    max_active_runs=1,  # months of one database are loaded one after the other
+    max_active_runs=1,  # one month after the other; a backfill has a limit of its own
     default_args={
         "owner": "streamflow",
         "retries": 2,

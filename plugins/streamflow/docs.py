@@ -9,7 +9,8 @@ The run is for the month that ends with its data interval, or on the param **as_
 snapshot unless all six tables pass. A month that is sealed stays as it is unless the run says **restate**.
 
 * Trigger one month: ▶ with a logical date (`2024-01-31` means January), or with the param `as_of`.
-* Load several: *Backfill* from the first day of the first month to the last day of the last one.
+* Load several: *Backfill* from the first day of the first month to the last day of the last one, with one active run
+  at a time, so that no month comes late.
 * Correct a sealed month: replace its files, trigger it with `restate` on.
 
 What was loaded, and what it did: table `public.deliveries`.
