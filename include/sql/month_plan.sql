@@ -39,15 +39,21 @@ other_files as (
 
 this_month as (
     select date '{{ month.as_of }}' as as_of
+),
+
+standing as (
+    select
+        this_month.as_of,
+        (select max(sealed.as_of) from sealed where sealed.as_of < this_month.as_of) as previous,
+        (select max(sealed.as_of) from sealed) as newest_sealed,
+        (select count(*) > 0 from sealed where sealed.as_of = this_month.as_of) as is_sealed,
+        -- sealed with these very files: nothing is left to do
+        not exists (select from other_files) as is_same,
+        -- no sealed month is as new: this one becomes the newest, and live follows it
+        not exists (select from sealed where sealed.as_of >= this_month.as_of) as is_head
+    from this_month
 )
 
-select
-    this_month.as_of,
-    (select max(sealed.as_of) from sealed where sealed.as_of < this_month.as_of) as previous,
-    (select max(sealed.as_of) from sealed) as newest_sealed,
-    (select count(*) > 0 from sealed where sealed.as_of = this_month.as_of) as is_sealed,
-    -- sealed with these very files: nothing is left to do
-    not exists (select from other_files) as is_same,
-    -- no sealed month is as new: this one becomes the newest, and live follows it
-    not exists (select from sealed where sealed.as_of >= this_month.as_of) as is_head
-from this_month;
+-- a restated run looks at its month even if the files are the same, and so repairs what was done to it
+select standing.*, not is_head and (not is_same or {{ restate }}) as may_change_sealed
+from standing;

@@ -10,7 +10,7 @@ create temporary table {{ table.name }}_replay on commit drop as
 with
 rebuilt as (
     {% include 'snapshot/state.sql' %}
-    where not (select is_head or (is_same and not {{ restate }}) from month_plan)
+    where (select may_change_sealed from month_plan)
 ),
 
 -- what the month's snapshot is, or would have been without a delivery
@@ -18,7 +18,7 @@ recorded as (
     select * from public.{{ table.snapshots }}
     where
         as_of = (select case when is_sealed then as_of else previous end from month_plan)
-        and not (select is_head or (is_same and not {{ restate }}) from month_plan)
+        and (select may_change_sealed from month_plan)
 ),
 
 moved as (
