@@ -58,10 +58,10 @@ def fresh() -> dict:
         import airflow.providers.standard.operators.python
         import airflow.providers.standard.sensors.filesystem
 
-        started = time.perf_counter()
+        started = time.process_time()  # not wall time: the machine has others to serve
         for file in Path(sys.argv[1]).glob("*.py"):
             runpy.run_path(file)
-        seconds = time.perf_counter() - started
+        seconds = time.process_time() - started
         parsed = set(sys.modules)
 
         from airflow import plugins_manager
