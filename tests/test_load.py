@@ -310,18 +310,7 @@ def test_a_cell_that_cannot_be_read_is_named_with_its_place(database, load, tabl
     assert database.query("select count(*) from staging.files") == [(0,)]
 
 
-@pytest.mark.parametrize(
-    "written",
-    [
-        "01/02/2023",
-        "1.2.2023",
-        "31/01/2024",
-        *(
-            pytest.param(word, marks=pytest.mark.xfail(strict=True, reason="PostgreSQL's own words for dates"))
-            for word in ("today", "yesterday", "infinity", "-infinity")
-        ),
-    ],
-)
+@pytest.mark.parametrize("written", ["01/02/2023", "1.2.2023", "31/01/2024", "2024-02-30"])
 def test_a_date_is_written_year_month_day(load, written):
     with pytest.raises(AirflowFailException, match="line 2, column signup_date"):
         load("users", f"user_id,signup_date\nann,{written}\n")
