@@ -10,15 +10,20 @@ columns come with the third month.
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "plugins"))
+
+from streamflow.tables import TABLES
+
 FIRST_MONTH = pd.Period("2024-01", "M")
 CONTRACTS = ["Month-to-month", "One year", "Two year"]
 SERVICES = ["Fiber optic", "DSL", "No"]
-ADD_ONS = ["add_on_security", "add_on_backup", "add_on_device_protect", "add_on_support"]
+ADD_ONS = TABLES["subscriptions"].optional
 OPTIONAL_FROM = 2  # month number
 
 
@@ -132,30 +137,11 @@ def _change(
 def _files(month: int) -> dict[str, list[str]]:
     """The columns of each file, in a file's order."""
     return {
-        "users": ["user_id", "signup_date", "user_gender", "user_is_senior", "has_family", "has_dependents"],
-        "subscriptions": [
+        table.name: [
             "user_id",
-            "months_active",
-            "plan_stream_tv",
-            "plan_stream_movies",
-            "contract_type",
-            "paperless_billing",
-            "monthly_fee",
-            "total_paid",
-            "net_service",
-            *(ADD_ONS if month >= OPTIONAL_FROM else []),
-        ],
-        "usage_agg_30d": [
-            "user_id",
-            "watch_hours_30d",
-            "avg_session_mins_7d",
-            "unique_devices_30d",
-            "skips_7d",
-            "rebuffer_events_7d",
-        ],
-        "payments_agg_90d": ["user_id", "failed_payments_90d"],
-        "support_agg_90d": ["user_id", "support_tickets_90d", "ticket_avg_resolution_hrs_90d"],
-        "labels": ["user_id", "churn_label"],
+            *(column for column in table.columns if month >= OPTIONAL_FROM or column not in table.optional),
+        ]
+        for table in TABLES.values()
     }
 
 

@@ -1,6 +1,6 @@
 -- Which live tables are not yet the newest snapshot: those that no upsert of this month brought there although the
 -- newest snapshot is new or changed, and those that a month which was never sealed has touched. A restated run
--- looks at them all.
+-- looks at every table that it has not brought there itself.
 --
 -- takes:  staging.live_claims, the replays and month_plan
 -- leaves: their names in the temporary table stale_live; in a month in order there are none
