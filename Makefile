@@ -12,7 +12,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 WITH_SERVER = .venv/bin/python tools/embedded.py run
 
-.PHONY: help setup run test ui psql verify lint lock sample clean
+.PHONY: help setup run test ui psql verify schema lint lock sample clean
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -33,6 +33,9 @@ psql: setup ## a prompt on the data (of DELIVERIES=folder); `make -s psql < file
 
 verify: setup ## compare snapshots with the ledger and live with the newest snapshot (of DELIVERIES=folder)
 	@$(WITH_SERVER) -- bash -c '. ./env.sh; exec python tools/verify.py'
+
+schema: setup ## install roles and schema into a deployment's database: DATABASE=postgresql://admin@host/streamflow
+	@.venv/bin/python tools/install_schema.py '$(DATABASE)'
 
 lint: setup ## ruff for Python, sqlfluff for SQL
 	@.venv/bin/ruff check .

@@ -6,12 +6,11 @@ from datetime import timedelta
 from pathlib import Path
 
 import pendulum
-from airflow.providers.common.compat.sdk import conf
 from airflow.providers.common.sql.operators.sql import SQLExecuteQueryOperator
 from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import DAG, Asset, ExceptionRetryPolicy, Param, RetryAction, RetryRule, TaskGroup
 
-from streamflow import docs
+from streamflow import docs, settings
 from streamflow.gate import GateOperator
 from streamflow.guard import check_month
 from streamflow.load import LoadCsvOperator
@@ -22,6 +21,7 @@ from streamflow.timetable import MonthEndTimetable
 from streamflow.validate import ValidateOperator
 
 INCLUDE = Path(__file__).parents[1] / "include"
+BOUNDS = INCLUDE / "expectations" / "bounds.json"
 DB = {"conn_id": "streamflow_db"}
 START = pendulum.datetime(2024, 1, 1)
 FIRST_MONTH = "{{ var.value.get('streamflow_first_month', '2024-01') }}"
@@ -38,7 +38,7 @@ with DAG(
     default_args={
         "owner": "streamflow",
         "retries": 2,
-        "retry_delay": timedelta(seconds=conf.getint("streamflow", "retry_delay", fallback=60)),
+        "retry_delay": timedelta(seconds=settings.retry_delay()),
         "retry_policy": ExceptionRetryPolicy(
             rules=[
                 RetryRule("psycopg.OperationalError", RetryAction.RETRY, reason="the database may be back soon"),
@@ -84,15 +84,17 @@ with DAG(
         doc_md=docs.WAIT_FOR_MONTH,
         fs_conn_id="streamflow_fs",
         filepath=FOLDER,
-        settle_seconds=conf.getint("streamflow", "settle_seconds", fallback=60),
-        poke_interval=conf.getint("streamflow", "poke_interval", fallback=60),
-        timeout=conf.getint("streamflow", "wait_timeout", fallback=14 * 24 * 3600),
+        settle_seconds=settings.settle_seconds(),
+        poke_interval=settings.poke_interval(),
+        timeout=settings.wait_timeout(),
         mode="reschedule",
     )
     gate = GateOperator(
         task_id="gate",
         doc_md=docs.GATE,
         sql=statement("gate.sql"),
+        warn_sql=statement("staging/add_warnings.sql", TABLES["users"]),
+        bounds=BOUNDS,
         restate="{{ params.restate | lower }}",
         **DB,
     )
@@ -137,6 +139,7 @@ with DAG(
                 table=table,
                 as_of=AS_OF,
                 suite=INCLUDE / "expectations" / f"{table.name}.json",
+                bounds=BOUNDS,
                 staged_sql=statement("staging/staged_file.sql", table),
                 passed_sql=statement("staging/mark_validated.sql", table),
                 **DB,

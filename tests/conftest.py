@@ -26,6 +26,7 @@ os.environ |= {
     "AIRFLOW__STREAMFLOW__POKE_INTERVAL": "1",
     "AIRFLOW__STREAMFLOW__WAIT_TIMEOUT": "2",
     "AIRFLOW__STREAMFLOW__RETRY_DELAY": "1",
+    "AIRFLOW__STREAMFLOW__DATA_DOCS": str(WORK / "data_docs"),
     "GX_ANALYTICS_ENABLED": "false",
 }
 
@@ -33,6 +34,7 @@ import psycopg  # noqa: E402
 import pytest  # noqa: E402
 
 import embedded  # noqa: E402
+import install_schema  # noqa: E402
 from months import Database  # noqa: E402
 
 REAL_DELIVERIES = ROOT.parent / "shared" / "data" / "streamflow"
@@ -48,17 +50,17 @@ def server():
 
 @pytest.fixture(scope="session")
 def schema(server) -> str:
-    """Name of a template database that has the schema."""
-    template = Database(embedded.uri(server, "streamflow_template"))
-    template.create_schema()
-    template.close()
+    """Name of a template database that has the roles and the schema."""
+    install_schema.install(embedded.uri(server, "streamflow_template"))
     return "streamflow_template"
 
 
 @pytest.fixture
 def database(server, schema, monkeypatch):
-    """A fresh database with the schema, which AIRFLOW_CONN_STREAMFLOW_DB names; see ``months.Database``."""
-    uri = embedded.uri(server, "streamflow_test", template=schema)
+    """A fresh database with the schema, which AIRFLOW_CONN_STREAMFLOW_DB names, as streamflow_ingest; see
+    ``months.Database``.
+    """
+    uri = embedded.uri(server, "streamflow_test", template=schema, user="streamflow_ingest")
     monkeypatch.setenv("AIRFLOW_CONN_STREAMFLOW_DB", uri)
     database = Database(uri)
     yield database

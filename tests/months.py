@@ -16,10 +16,10 @@ from psycopg import sql
 
 from streamflow.months import Month
 from streamflow.tables import TABLES, Table
-from streamflow.templating import FILTERS, MACROS, last_row, statement
+from streamflow.templating import FILTERS, MACROS, SQL_FOLDER, last_row, statement
 
 ROOT = Path(__file__).resolve().parents[1]
-_templates = jinja2.Environment(loader=jinja2.FileSystemLoader(ROOT / "include" / "sql"), autoescape=False)
+_templates = jinja2.Environment(loader=jinja2.FileSystemLoader(SQL_FOLDER), autoescape=False)
 _templates.globals |= MACROS
 _templates.filters |= FILTERS | {"ds": str}  # Airflow's own filter, not used when the param names the month
 
@@ -80,6 +80,11 @@ class Database:
         with self.transaction() as cursor:
             return last_row(cursor.execute(text))
 
+    def run_as_admin(self, text: str) -> None:
+        """Execute what the pipeline's own user may not do."""
+        with psycopg.connect(self.uri.replace("streamflow_ingest@", "postgres@")) as connection:
+            connection.execute(text)
+
     def query(self, text: str, *parameters: Any) -> list[tuple]:
         """Return the rows of a query."""
         with self.transaction() as cursor:
@@ -88,10 +93,6 @@ class Database:
     def step(self, path: str, as_of: str, table: str | None = None, restate: bool = False) -> dict[str, Any] | None:
         """Run a file of ``include/sql/`` for a month."""
         return self.run(render(path, as_of, TABLES[table] if table else None, restate, self.run_id))
-
-    def create_schema(self) -> None:
-        """Run the first step."""
-        self.run(_templates.from_string("{% include 'schema.sql' %}").render())
 
     def stage(self, as_of: str, table: str, content: bytes, is_validated: bool = True) -> None:
         """Stage a file's content as the load does, and mark it as validated."""
@@ -126,7 +127,7 @@ class Database:
         with self.transaction() as cursor:
             cursor.execute(
                 render("staging/mark_validated.sql", as_of, TABLES[table], run_id=self.run_id),
-                {"file_sha256": hashlib.sha256(content).hexdigest()},
+                {"file_sha256": hashlib.sha256(content).hexdigest(), "warnings": [], "profile": "{}"},
             )
 
     def stage_month(self, as_of: str, delivery: dict[str, bytes]) -> None:

@@ -83,7 +83,7 @@ def fresh_database(server, schema):
 
     def make() -> Database:
         drop()
-        made.append(Database(embedded.uri(server, "streamflow_property", template=schema)))
+        made.append(Database(embedded.uri(server, "streamflow_property", template=schema, user="streamflow_ingest")))
         return made[-1]
 
     def drop() -> None:

@@ -13,6 +13,7 @@ import psycopg
 import pytest
 
 import embedded
+import install_schema
 from conftest import ROOT, WORK
 from months import Database
 from streamflow.tables import TABLES
@@ -34,9 +35,7 @@ STEPS = [
 def fragile(schema):
     """A server that is killed again and again: a durable one, unlike that of the other tests."""
     server = embedded.start(WORK / "fragile")
-    template = Database(embedded.uri(server, schema))
-    template.create_schema()
-    template.close()
+    install_schema.install(embedded.uri(server, schema))
     yield server
     server.cleanup()
 
@@ -44,7 +43,7 @@ def fragile(schema):
 @pytest.fixture
 def january(fragile, schema):
     """A database in which January is sealed."""
-    database = Database(embedded.uri(fragile, "streamflow_crash", template=schema))
+    database = Database(embedded.uri(fragile, "streamflow_crash", template=schema, user="streamflow_ingest"))
     database.load_month(JANUARY, FIRST)
     yield database
     database.close()
@@ -54,7 +53,7 @@ def january(fragile, schema):
 @pytest.fixture(scope="module")
 def in_order(fragile, schema):
     """What the database holds after January and February, with nothing killed."""
-    database = Database(embedded.uri(fragile, "streamflow_in_order", template=schema))
+    database = Database(embedded.uri(fragile, "streamflow_in_order", template=schema, user="streamflow_ingest"))
     database.load_month(JANUARY, FIRST)
     database.load_month(FEBRUARY, SECOND)
     held = database.contents()
@@ -167,7 +166,7 @@ def wait_until_up(database: Database) -> None:
 
 
 def test_january_that_died_in_its_upserts_does_not_poison_february(fragile, schema, in_order):
-    database = Database(embedded.uri(fragile, "streamflow_crash", template=schema))
+    database = Database(embedded.uri(fragile, "streamflow_crash", template=schema, user="streamflow_ingest"))
     for step in database.steps(JANUARY, delivery("ann", "zoe", "bob", watch_hours_30d=9)):
         if step == "upsert usage_agg_30d":
             break

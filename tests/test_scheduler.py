@@ -151,7 +151,7 @@ def airflow(server, schema, tmp_path_factory) -> Iterator[Airflow]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    database = Database(embedded.uri(server, "streamflow_scheduler", template=schema))
+    database = Database(embedded.uri(server, "streamflow_scheduler", template=schema, user="streamflow_ingest"))
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {
             "PORT": port,
@@ -190,7 +190,9 @@ def in_order(server, schema, airflow) -> Callable[[int, int], dict[str, list[tup
     """What the database has to hold after the months FIRST to LAST: the same files, loaded in order by SQL alone."""
 
     def contents(first: int, last: int) -> dict[str, list[tuple]]:
-        oracle = Database(embedded.uri(server, f"streamflow_in_order_{first}_{last}", template=schema))
+        oracle = Database(
+            embedded.uri(server, f"streamflow_in_order_{first}_{last}", template=schema, user="streamflow_ingest")
+        )
         for number in range(first, last + 1):
             folder = airflow.deliveries / f"month_{number:03d}"
             files = {name: (folder / table.file_name).read_bytes() for name, table in TABLES.items()}

@@ -49,7 +49,7 @@ def run_beside(database: Database, months: list[str], seed: int) -> list[tuple[s
 def in_order(server, schema):
     import embedded
 
-    database = Database(embedded.uri(server, "streamflow_two", template=schema))
+    database = Database(embedded.uri(server, "streamflow_two", template=schema, user="streamflow_ingest"))
     held = {}
     for month, files in DELIVERIES.items():
         database.load_month(month, files)

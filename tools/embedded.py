@@ -81,12 +81,12 @@ def sql(server, text: str, database: str = "postgres") -> str:
     ).stdout
 
 
-def uri(server, database: str, driver: str = "", template: str = "template1") -> str:
-    """Return ``database``'s URI, creating the database from ``template`` if it is not there."""
+def uri(server, database: str, driver: str = "", template: str = "template1", user: str = "postgres") -> str:
+    """Return ``database``'s URI for ``user``, creating the database from ``template`` if it is not there."""
     if not sql(server, f"select 1 from pg_database where datname = '{database}';"):
         sql(server, f"create database {database} template {template};")
     socket = server.get_postmaster_info().socket_dir
-    return f"postgresql{driver}://postgres@/{database}?host={socket}"
+    return f"postgresql{driver}://{user}@/{database}?host={socket}"
 
 
 def deliveries() -> Path:

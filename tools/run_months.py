@@ -26,6 +26,13 @@ order by as_of, table_name
 """
 
 
+WARNINGS = """
+select as_of, table_name, unnest(warnings)
+from public.current_deliveries
+order by as_of, table_name
+"""
+
+
 def main() -> int:
     """Run the months; return the exit code."""
     folder = Path(json.loads(os.environ["AIRFLOW_CONN_STREAMFLOW_FS"])["extra"]["path"])
@@ -79,6 +86,8 @@ def run(months: list[tuple[Month, str]], progress: Progress) -> int:
     after = ledger(hook)
     progress.line()
     progress.line(as_table(after))
+    for as_of, table, warning in hook.get_records(WARNINGS):
+        progress.line(f"\nWarning: {table} of {as_of}: {warning}")
     if after == before:
         progress.line("\nNothing changed: every month was sealed with these files already.")
     return 0

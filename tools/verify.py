@@ -5,17 +5,13 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import jinja2
-
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "plugins"))
 
-from streamflow.templating import MACROS
+from streamflow.templating import render
 from streamflow.verify import find_differences
 
-templates = jinja2.Environment(loader=jinja2.FileSystemLoader(ROOT / "include" / "sql"))  # noqa: S701 (SQL)
-templates.globals |= MACROS
-differences = find_differences("streamflow_db", templates.get_template("verify.sql").render())
+differences = find_differences("streamflow_db", render("verify.sql"))
 for difference in differences:
     print(difference)
 print(f"{len(differences)} differences." if differences else "Everything is as it was sealed.")

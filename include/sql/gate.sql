@@ -1,7 +1,8 @@
 -- What must hold before the first row of the month is written anywhere but in staging. It only looks.
 --
 -- takes:  the six staged and validated deliveries of {{ month.as_of }}; the sealed snapshots
--- leaves: one row: where the month stands, rows that refer to no user, and what would change in sealed months
+-- leaves: one row: where the month stands, what is odd about it, rows that refer to no user, and what would
+--         change in sealed months
 -- each statement is to see what was committed while the one before it waited
 set local transaction_isolation = 'read committed';
 
@@ -52,6 +53,28 @@ select
     month_plan.newest_sealed::text as newest_sealed,
     month_plan.is_sealed,
     month_plan.is_same,
+    -- another month that was sealed with all six of these files
+    (
+        select max(found.as_of)::text
+        from (
+            select sealed.as_of
+            from public.current_deliveries as sealed
+            inner join staging.files as file using (table_name, file_sha256)
+            where file.as_of = month_plan.as_of and sealed.as_of <> month_plan.as_of
+            group by sealed.as_of
+            having count(*) = {{ tables | length }}
+        ) as found
+    ) as same_files_as,
+    -- of the users that the month before delivered, those whom this one does not
+    (
+        select jsonb_build_object(
+            'before', count(*),
+            'gone', count(*) filter (where delivered.user_id is null)
+        )
+        from public.users_snapshots as snapshot
+        left join staging.users_{{ month.suffix }} as delivered on snapshot.user_id = delivered.user_id
+        where snapshot.as_of = month_plan.previous and snapshot.source_as_of = month_plan.previous
+    ) as users,
     (
         select coalesce(jsonb_agg(found order by found.as_of, found.table_name), '[]')
         from (

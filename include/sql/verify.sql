@@ -2,7 +2,8 @@
 -- newest snapshot, row by row.
 --
 -- takes:  the ledger, the snapshots and live; it reads all of them
--- leaves: a query with a row per difference: where, which month, what was expected and what was found
+-- leaves: a query with a row per difference: where, which month, what was expected, what was found, and some of
+--         the users whom it concerns
 {% import 'macros.sql' as sql %}
 set local datestyle = 'ISO';  -- the checksums are of text
 
@@ -65,7 +66,8 @@ select
     relations.snapshots as relation,
     coalesce(sealed.as_of, found.as_of)::text as as_of,
     coalesce(sealed.snapshot_rows || ' rows, checksum ' || sealed.snapshot_checksum, 'not sealed') as expected,
-    coalesce(found.snapshot_rows || ' rows, checksum ' || found.snapshot_checksum, 'no rows') as found
+    coalesce(found.snapshot_rows || ' rows, checksum ' || found.snapshot_checksum, 'no rows') as found,
+    '{}'::text[] as users
 from sealed
 full join found on sealed.table_name = found.table_name and sealed.as_of = found.as_of
 inner join relations on relations.table_name = coalesce(sealed.table_name, found.table_name)
@@ -77,8 +79,8 @@ select
     live.table_name as relation,
     newest.as_of::text as as_of,
     'live equal to the newest snapshot' as expected,
-    count(*) || ' rows ' || live.what || ', for example user_id '
-    || array_to_string((array_agg(live.user_id order by live.user_id))[:3], ', ') as found
+    count(*) || ' rows ' || live.what as found,
+    (array_agg(live.user_id order by live.user_id))[:5] as users
 from live
 cross join newest
 group by live.table_name, newest.as_of, live.what

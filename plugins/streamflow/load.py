@@ -2,83 +2,30 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Sequence
+import stat
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, BaseOperator
 from airflow.providers.postgres.hooks.postgres import PostgresHook
 from airflow.providers.standard.hooks.filesystem import FSHook
 
+from streamflow import settings
+from streamflow.faults import Fault, find_faults, write_faults
+from streamflow.header import MAX_HEADER, read_header
 from streamflow.months import Month
 from streamflow.tables import Table
 
 _BLOCK = 1 << 20  # bytes a read; the whole of the operator's memory
-_MAX_HEADER = 1 << 16  # bytes
-_MAX_COLUMNS = 1000
-_MAX_NAME = 63  # bytes of a PostgreSQL identifier
-_SYSTEM_COLUMNS = frozenset(("tableoid", "cmax", "xmax", "cmin", "xmin", "ctid"))  # PostgreSQL's own in every table
-_BOM = b"\xef\xbb\xbf"
+_MAX_LINE = 1 << 20  # bytes
+_LISTED = 20  # faults that the message lists; all of them are in the report
 _END_MARK = re.compile(rb"^\\\.\r?$", re.MULTILINE)
-
-
-def read_header(line: bytes, file: str) -> list[str]:
-    """Return the column names of a CSV file's first line.
-
-    Args:
-        line: the line, with or without a UTF-8 byte order mark.
-        file: what to call the file in messages.
-
-    Raises:
-        AirflowFailException: if the line is no UTF-8 or longer than 64 KiB, or a name is empty, given twice, longer
-            than 63 bytes, one of PostgreSQL's own or not plain printable text: a header is data, and only such
-            names are let near an identifier.
-    """
-    if len(line) >= _MAX_HEADER:
-        raise AirflowFailException(
-            f"{file}, line 1: expected column names in less than {_MAX_HEADER} bytes, found more. Correct the header."
-        )
-    try:
-        text = line.removeprefix(_BOM).decode()
-    except UnicodeDecodeError as error:
-        raise AirflowFailException(
-            f"{file}, line 1: expected UTF-8 text, found byte 0x{line[error.start]:02x}. Export the file as UTF-8."
-        ) from None
-    try:
-        names = next(csv.reader([text]), [])
-    except csv.Error as error:
-        raise AirflowFailException(
-            f"{file}, line 1: expected column names and a line feed, found another file: {error}. "
-            "Export the file as CSV with a line feed after each row."
-        ) from None
-    if not names:
-        raise AirflowFailException(f"{file}, line 1: expected column names, found none. Correct the header.")
-    if len(names) > _MAX_COLUMNS:
-        raise AirflowFailException(
-            f"{file}, line 1: expected at most {_MAX_COLUMNS} columns, found {len(names)}. Correct the header."
-        )
-    for position, name in enumerate(names, start=1):
-        if not name or not name.isprintable() or len(name.encode()) > _MAX_NAME:
-            raise AirflowFailException(
-                f"{file}, line 1, column {position}: expected a printable name of 1 to {_MAX_NAME} bytes, "
-                f"found {name[:80]!r}. Correct the header."
-            )
-        if name in _SYSTEM_COLUMNS:
-            raise AirflowFailException(
-                f"{file}, line 1, column {position}: expected a column of the delivery, found {name!r}, which is "
-                "PostgreSQL's own. Correct the header."
-            )
-        if name in names[: position - 1]:
-            raise AirflowFailException(
-                f"{file}, line 1, column {position}: expected each column once, found {name!r} again. "
-                "Correct the header."
-            )
-    return names
+_NOT_LOADED = "Nothing was loaded. Correct the file and clear this task."
 
 
 class LoadCsvOperator(BaseOperator):
@@ -129,22 +76,32 @@ class LoadCsvOperator(BaseOperator):
 
     def execute(self, context: Any) -> dict[str, Any]:
         """Read the header, shape the table, copy the rows, record the file."""
-        path = Path(FSHook(self.fs_conn_id).get_path()) / self.folder / self.table.file_name
+        root = Path(FSHook(self.fs_conn_id).get_path())
+        path = root / self.folder / self.table.file_name
         try:
-            with path.open("rb") as file:
-                return self._load(file, f"{self.folder}/{self.table.file_name}")
+            with _open(root, path) as file:
+                return self._load(file, path)
         except OSError as error:
+            if error.filename and Path(error.filename).is_relative_to(settings.reports_folder()):
+                raise  # not the delivery's fault
             raise AirflowFailException(
                 f"{path} cannot be read: {error.strerror}. Deliver the file and clear this task."
             ) from None
 
-    def _load(self, file: IO[bytes], name: str) -> dict[str, Any]:
+    def _load(self, file: IO[bytes], path: Path) -> dict[str, Any]:
         import psycopg
         from psycopg import sql
 
+        name = f"{self.folder}/{self.table.file_name}"
         before = os.fstat(file.fileno())
-        first_line = file.readline(_MAX_HEADER)
-        header = read_header(first_line, name)
+        if before.st_size > settings.max_file_bytes():
+            raise AirflowFailException(
+                f"{name}: expected at most {settings.max_file_bytes()} bytes (AIRFLOW__STREAMFLOW__MAX_FILE_BYTES), "
+                f"found {before.st_size}. Nothing was read. Deliver the right file, or raise the limit, and clear "
+                "this task."
+            )
+        first_line = file.readline(MAX_HEADER)
+        header = read_header(first_line, name, ("user_id", *self.table.columns))
         not_delivered = [column for column in self.table.optional if column not in header]
         staged = f"{self.table.name}_{Month.parse(self.as_of).suffix}"
         table = sql.Identifier("staging", staged)
@@ -152,6 +109,7 @@ class LoadCsvOperator(BaseOperator):
             table, sql.SQL(", ").join(map(sql.Identifier, header))
         )
         digest = hashlib.sha256()
+        report = settings.report_path(self.as_of, f"{self.table.name}.bad_cells.csv")
         with closing(PostgresHook(self.conn_id).get_conn()) as connection, connection.cursor() as cursor:
             cursor.execute(
                 "select staging.mirror_header(%s, %s, %s, %s)",
@@ -164,19 +122,16 @@ class LoadCsvOperator(BaseOperator):
                     for block in _blocks(first_line, file, name):
                         digest.update(block)
                         stream.write(block)
-            except psycopg.DataError as error:
-                raise AirflowFailException(self._explain(error, name)) from None
+            except (psycopg.DataError, psycopg.errors.ProgramLimitExceeded) as error:
+                connection.rollback()
+                raise AirflowFailException(self._explain(error, file, header, cursor, report)) from None
             rows = cursor.rowcount
-            after = os.fstat(file.fileno())
-            if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-                raise AirflowException(
-                    f"{name} was written to while it was read: {before.st_size} bytes before, {after.st_size} after."
-                )
+            _refuse_change(path, file, before, name)
             cursor.execute(
                 self.record_sql,
                 {
                     "file_name": name,
-                    "file_bytes": after.st_size,
+                    "file_bytes": before.st_size,
                     "file_sha256": digest.hexdigest(),
                     "not_delivered": not_delivered,
                     "delivered": rows,
@@ -184,34 +139,122 @@ class LoadCsvOperator(BaseOperator):
             )
             cursor.execute(sql.SQL("analyze {}").format(table))
             connection.commit()
-        self.log.info("%s: %d rows, %d bytes into staging.%s.", name, rows, after.st_size, staged)
+        report.unlink(missing_ok=True)  # what an earlier try has found
+        self.log.info("%s: %d rows, %d bytes into staging.%s.", name, rows, before.st_size, staged)
         return {
             "file": name,
             "rows": rows,
-            "bytes": after.st_size,
+            "bytes": before.st_size,
             "sha256": digest.hexdigest(),
             "not_delivered": not_delivered,
             "unknown": [column for column in header if column not in ("user_id", *self.table.columns)],
         }
 
-    def _explain(self, error: Any, name: str) -> str:
+    def _explain(self, error: Any, file: IO[bytes], header: list[str], cursor: Any, report: Path) -> str:
         """Turn COPY's refusal into file, place, reason and what to do."""
-        # 'COPY users_20240131, line 5, column signup_date: "2024-02-30"'
-        _, _, place = (error.diag.context or "").split("\n")[0].partition(", ")
+        import psycopg
+
+        name = f"{self.folder}/{self.table.file_name}"
+        place = _Place.of(error)
+        if isinstance(error, psycopg.errors.ProgramLimitExceeded) or "unterminated" in error.diag.message_primary:
+            return (
+                f"{name}, line {_last_quote(file)}: expected a closing quote, found none up to the end of the file. "
+                f"{_NOT_LOADED}"
+            )
+        if isinstance(error, psycopg.errors.CharacterNotInRepertoire | psycopg.errors.UntranslatableCharacter):
+            _, _, found = error.diag.message_primary.rpartition(": ")
+            return (
+                f"{name}, line {place.line}: expected UTF-8 text, found {'a NUL byte' if found == '0x00' else found}. "
+                "Nothing was loaded. Export the file as UTF-8 and clear this task."
+            )
+        shows = settings.shows_values()
+        count, first = write_faults(find_faults(file, header, *self._types(cursor, header)), report, _LISTED, shows)
+        if not count:  # what only COPY finds
+            count, first = write_faults([place.as_fault(error.diag.message_primary)], report, _LISTED, shows)
+        lines = "".join(f"  - {fault.describe(shows)}\n" for fault in first)
         return (
-            f"{name}, {place}: {error.diag.message_primary}. Nothing was loaded. Correct the file and clear this task."
+            f"{name}: {count} {'cells or rows are' if count > 1 else 'cell or row is'} not what the table needs.\n"
+            f"{lines}{f'The first {len(first)}; all' if count > len(first) else 'All'} of them: {report}\n{_NOT_LOADED}"
         )
+
+    def _types(self, cursor: Any, header: list[str]) -> tuple[dict[str, str], Callable[[str, list[str]], set[str]]]:
+        """Return the types of the columns that are not text, and who tells which values are not of a type."""
+        kinds = cursor.execute(
+            "select attname::text, format_type(atttypid, atttypmod) from pg_attribute "
+            "where attrelid = %s::regclass and attnum > 0 and not attisdropped",
+            (f"public.{self.table.name}",),
+        ).fetchall()
+        cursor.execute("set local datestyle = 'ISO, YMD'")
+
+        def invalid(kind: str, values: list[str]) -> set[str]:
+            cursor.execute(
+                "select value from unnest(%s::text[]) as value where not pg_input_is_valid(value, %s)", (values, kind)
+            )
+            return {value for (value,) in cursor.fetchall()}
+
+        return {column: kind for column, kind in kinds if kind != "text" and column in header}, invalid
+
+
+class _Place(NamedTuple):
+    """Where COPY stopped: 'COPY users_20240131, line 5, column signup_date: "2024-02-30"'."""
+
+    line: int
+    column: str
+    value: str | None
+
+    @classmethod
+    def of(cls, error: Any) -> _Place:
+        context = error.diag.context or ""
+        found = re.match(r'COPY \S+, line (\d+)(?:, column (\S+): "(.*)")?', context, re.DOTALL)
+        return cls(int(found[1]), found[2] or "", found[3]) if found else cls(0, "", None)
+
+    def as_fault(self, reason: str) -> Fault:
+        if not self.column:
+            return Fault(self.line, "", reason, "a row of the table")
+        return Fault(self.line, self.column, self.value or "", f"what the column takes ({reason.partition(':')[0]})")
+
+
+def _open(root: Path, path: Path) -> IO[bytes]:
+    """Open a delivered file for reading: a plain file below the deliveries' folder, whatever links lead to it."""
+    real, home = path.resolve(strict=True), root.resolve(strict=True)
+    if not real.is_relative_to(home):
+        raise AirflowFailException(
+            f"{path}: expected a file below {home}, found a link to {real}. Nothing was read. Deliver the file itself "
+            "and clear this task."
+        )
+    if not stat.S_ISREG(real.stat().st_mode):
+        raise AirflowFailException(
+            f"{path}: expected a file, found {'a folder' if real.is_dir() else 'something else'}. Deliver the file and "
+            "clear this task."
+        )
+    return real.open("rb")
+
+
+def _refuse_change(path: Path, file: IO[bytes], before: os.stat_result, name: str) -> None:
+    """Stop, to be tried again, if what was read is not what the name stands for now."""
+    after, now = os.fstat(file.fileno()), path.stat()
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        raise AirflowException(
+            f"{name} was written to while it was read: {before.st_size} bytes before, {after.st_size} after."
+        )
+    if (before.st_dev, before.st_ino) != (now.st_dev, now.st_ino):
+        raise AirflowException(f"{name} was replaced by another file while it was read.")
 
 
 def _blocks(first_line: bytes, file: IO[bytes], name: str) -> Iterator[bytes]:
-    """Yield the file in blocks, and refuse a line that servers before PostgreSQL 18 take for the end of the data."""
+    """Yield the file in blocks; refuse endless lines, and one that old servers take for the end of the data."""
     yield first_line
-    line, begun = 2, b""  # the number of the line that a block begins in, and what the block before has of it
+    line, begun, length = 2, b"", 0  # the line that a block begins in, and what the block before has of it
     while block := file.read(_BLOCK):
         lines, feed, rest = (begun + block).rpartition(b"\n")
         if feed:
             _refuse_end_mark(lines, line, name)
             line += lines.count(b"\n") + 1
+        length = len(rest) if feed else length + len(block)
+        if length > _MAX_LINE:
+            raise AirflowFailException(
+                f"{name}, line {line}: expected a row of at most {_MAX_LINE} bytes, found a longer one. {_NOT_LOADED}"
+            )
         # all that is asked of a line's beginning is whether it could be the mark: a long one need not be kept
         begun = rest if len(rest) <= 3 else b"...."
         yield block
@@ -223,5 +266,16 @@ def _refuse_end_mark(lines: bytes, first: int, name: str) -> None:
         line = first + lines.count(b"\n", 0, found.start())
         raise AirflowFailException(
             f"{name}, line {line}: expected a row, found \\. alone, at which PostgreSQL before 18 stops reading and "
-            "drops what follows. Nothing was loaded. Correct the file and clear this task."
+            f"drops what follows. {_NOT_LOADED}"
         )
+
+
+def _last_quote(file: IO[bytes]) -> int:
+    """Return the line of the file's last quote: the one that was not closed, if the file ends within quotes."""
+    file.seek(0)
+    line, found = 1, 0
+    while block := file.read(_BLOCK):
+        if (place := block.rfind(b'"')) >= 0:
+            found = line + block.count(b"\n", 0, place)
+        line += block.count(b"\n")
+    return found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
 from typing import Any
 
 from streamflow.months import Month
@@ -9,6 +11,14 @@ from streamflow.tables import TABLES, Table
 
 AS_OF = "{{ params.as_of or data_interval_end | ds }}"
 """The month a run is for: its data interval's end, unless the param names another."""
+
+
+SQL_FOLDER = Path(__file__).parents[2] / "include" / "sql"
+
+
+def sha256(text: str) -> str:
+    """Return the hex digest of ``text`` (filter ``| sha256``)."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def literal(value: str) -> str:
@@ -37,7 +47,17 @@ def statement(path: str, table: Table | None = None) -> str:
 
 
 MACROS: dict[str, Any] = {"tables": TABLES, "parse_month": Month.parse}
-FILTERS: dict[str, Any] = {"literal": literal}
+FILTERS: dict[str, Any] = {"literal": literal, "sha256": sha256}
+
+
+def render(path: str) -> str:
+    """Return a file of ``include/sql/`` that is for no month, rendered without Airflow."""
+    import jinja2
+
+    templates = jinja2.Environment(loader=jinja2.FileSystemLoader(SQL_FOLDER))  # noqa: S701 (SQL, not HTML)
+    templates.globals |= MACROS
+    templates.filters |= FILTERS
+    return templates.get_template(path).render()
 
 
 def last_row(cursor: Any) -> dict[str, Any] | None:

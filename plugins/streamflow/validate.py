@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,11 @@ from typing import Any
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, BaseOperator
 from airflow.providers.postgres.hooks.postgres import PostgresHook
 
+from streamflow import settings
+from streamflow.drift import read_bounds, suite_parameters
 from streamflow.months import Month
+from streamflow.suite import exception, explain, missing_columns, profile, run_suite, write_page
 from streamflow.tables import Table
-
-_EXAMPLES = 5  # values shown per broken rule
 
 
 class ValidateOperator(BaseOperator):
@@ -24,12 +24,14 @@ class ValidateOperator(BaseOperator):
         table: which of the six tables.
         as_of: the month (templated); the suites' parameter ``as_of``.
         suite: path of the suite, in Great Expectations' serialised form.
-        staged_sql: query for the sha256 of the staged file (templated).
+        bounds: path of the bounds on what may differ from the month before.
+        staged_sql: query for the staged file's record and the month before (templated).
         passed_sql: statement that lets that very file through when the suite has passed (templated).
         conn_id: connection of the database.
 
     Returns (XCom):
-        ``rules``, how many were checked, and ``warnings``, a sentence per broken rule of severity warning.
+        ``rules``, how many were checked, ``warnings``, a sentence per broken rule of severity warning, and
+        ``report``, the page of the Data Docs.
 
     Raises:
         AirflowFailException: if a rule of another severity is broken; names table, rule, column, how many rows and a
@@ -48,6 +50,7 @@ class ValidateOperator(BaseOperator):
         table: Table,
         as_of: str,
         suite: str | Path,
+        bounds: str | Path,
         staged_sql: str,
         passed_sql: str,
         conn_id: str,
@@ -57,6 +60,7 @@ class ValidateOperator(BaseOperator):
         self.table = table
         self.as_of = as_of
         self.suite = str(suite)
+        self.bounds = str(bounds)
         self.staged_sql = staged_sql
         self.passed_sql = passed_sql
         self.conn_id = conn_id
@@ -70,114 +74,53 @@ class ValidateOperator(BaseOperator):
             raise AirflowFailException(
                 f"Nothing is staged in staging.{staged}: clear this table's tasks from stage on."
             )
-        results = run_suite(hook, staged, json.loads(Path(self.suite).read_text()), {"as_of": self.as_of})
-        missing = _missing_columns(results)
-        broken = [
-            result
-            for result in results
-            # a rule on a column that is not there says nothing that the missing column does not
-            if not result.success and not (missing & {result.expectation_config.kwargs.get("column")})
-        ]
-        if any("OperationalError" in _exception(one) for one in broken if not one.result):
-            raise AirflowException(f"The database went away while staging.{staged} was validated: {explain(broken[0])}")
+        sha256, left_out, before = file
+        parameters = suite_parameters(self.table, read_bounds(self.bounds, self.table.name), before, left_out)
+        suite = json.loads(Path(self.suite).read_text())
+        results = run_suite(hook, staged, suite, parameters | {"as_of": self.as_of}, settings.shows_values())
+        broken = self._broken(results, staged)
         failures = [explain(one) for one in broken if one.expectation_config.severity != "warning"]
         warnings = [explain(one) for one in broken if one.expectation_config.severity == "warning"]
+        page = settings.report_path(self.as_of, f"{self.table.name}.html")
+        write_page(results, page)
         for warning in warnings:
             self.log.warning("%s of %s: %s", self.table.name, self.as_of, warning)
+        compared = f" The month before, {before['as_of']}, had {before['delivered']} rows." if before else ""
         if failures:
             raise AirflowFailException(
-                f"{self.table.name} of {self.as_of}: {len(failures)} of {len(results)} rules are broken.\n"
+                f"{self.table.name} of {self.as_of}: {len(failures)} of {len(results.results)} rules are broken.\n"
                 + "".join(f"  - {failure}\n" for failure in failures)
-                + f"Live and snapshots are untouched; the rows are in staging.{staged}. "
+                + f"All results: {page}\n"
+                f"Live and snapshots are untouched; the rows are in staging.{staged}.{compared} "
                 f"Correct {self.table.file_name} and clear this table's tasks from stage on."
             )
-        if hook.run(self.passed_sql, parameters={"file_sha256": file[0]}, handler=lambda cursor: cursor.rowcount) != 1:
+        passed = {
+            "file_sha256": sha256,
+            "warnings": warnings,
+            "profile": json.dumps(profile(results, left_out)),
+        }
+        if hook.run(self.passed_sql, parameters=passed, handler=lambda cursor: cursor.rowcount) != 1:
             raise AirflowFailException(f"staging.{staged} was loaded anew while it was validated: clear this task.")
-        self.log.info("%s of %s: all %d rules hold.", self.table.name, self.as_of, len(results) - len(warnings))
-        return {"rules": len(results), "warnings": warnings}
-
-
-def run_suite(hook: PostgresHook, staged: str, suite: dict[str, Any], parameters: dict[str, Any]) -> list[Any]:
-    """Run a suite on a table of schema ``staging``.
-
-    Args:
-        hook: gives the connections; Great Expectations sees no address and no password.
-        staged: the table's name.
-        suite: the suite in Great Expectations' serialised form.
-        parameters: values of the suite's parameters.
-
-    Returns:
-        An ``ExpectationValidationResult`` per rule.
-    """
-    os.environ["GX_ANALYTICS_ENABLED"] = "false"  # read at import: nothing leaves the machine
-    import great_expectations as gx
-    from great_expectations.data_context.types.base import ProgressBarsConfig
-
-    context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = ProgressBarsConfig(globally=False)
-    source = context.data_sources.add_postgres(
-        "streamflow",
-        connection_string="postgresql+psycopg://airflow@connection/",  # never dialled: the creator connects
-        kwargs={"creator": hook.get_conn},
-        create_temp_table=False,
-    )
-    batch = source.add_table_asset(staged, table_name=staged, schema_name="staging").add_batch_definition_whole_table(
-        "all rows"
-    )
-    validation = gx.ValidationDefinition(
-        name=staged, data=batch, suite=context.suites.add(gx.ExpectationSuite(**suite))
-    )
-    try:
-        return validation.run(
-            expectation_parameters=parameters,
-            result_format={"result_format": "SUMMARY", "partial_unexpected_count": _EXAMPLES},
-        ).results
-    finally:
-        source.get_execution_engine().close()
-
-
-def _missing_columns(results: list[Any]) -> set[str]:
-    return {
-        column
-        for result in results
-        if result.expectation_config.type == "expect_table_columns_to_match_set"
-        for column in ((result.result.get("details") or {}).get("mismatched") or {}).get("missing", [])
-    }
-
-
-def _show(value: Any) -> str:
-    return repr(value) if isinstance(value, str | list) else str(value)
-
-
-def explain(result: Any) -> str:
-    """Say in a sentence what a broken rule found: rule, column, how many rows, a few values."""
-    rule = result.expectation_config.type
-    kwargs = {
-        key: value
-        for key, value in result.expectation_config.kwargs.items()
-        if key not in ("batch_id", "column") and value is not None
-    }
-    column = result.expectation_config.kwargs.get("column")
-    said = f"{rule}({', '.join(f'{key}={_show(value)}' for key, value in kwargs.items())})"
-    if column:
-        said = f"column {column}: {said}"
-    found = result.result
-    if not found:
-        return f"{said} could not be checked: {_exception(result)}"
-    if "unexpected_count" in found:
-        values = ", ".join(_show(value) for value in found.get("partial_unexpected_list", [])[:_EXAMPLES])
-        return f"{said}: {found['unexpected_count']} of {found['element_count']} rows" + (
-            f", for example {values}" if values.replace("None, ", "").strip("None") else ""
+        self.log.info(
+            "%s of %s: %d of %d rules hold, %d warn. All results: %s",
+            self.table.name,
+            self.as_of,
+            len(results.results) - len(warnings),
+            len(results.results),
+            len(warnings),
+            page,
         )
-    mismatched = (found.get("details") or {}).get("mismatched")
-    if mismatched:
-        return f"{rule}: " + "; ".join(f"{kind} columns {', '.join(names)}" for kind, names in mismatched.items())
-    return f"{said}: found {_show(found.get('observed_value'))}"
+        return {"rules": len(results.results), "warnings": warnings, "report": str(page)}
 
-
-def _exception(result: Any) -> str:
-    """Return the first line of what kept a rule from being checked."""
-    info = result.exception_info
-    if "exception_message" not in info:  # one a metric
-        info = next(iter(info.values()))
-    return str(info["exception_message"]).partition("\n")[0]
+    def _broken(self, results: Any, staged: str) -> list[Any]:
+        """Return the rules that do not hold; those that only say again that a column is missing are left out."""
+        missing = missing_columns(results)
+        broken = [
+            result
+            for result in results.results
+            if not result.success
+            and not (missing and (result.expectation_config.kwargs.get("column") in missing or not result.result))
+        ]
+        if any("OperationalError" in exception(one) for one in broken if not one.result):
+            raise AirflowException(f"The database went away while staging.{staged} was validated: {explain(broken[0])}")
+        return broken

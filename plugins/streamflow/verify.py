@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
 from airflow.providers.postgres.hooks.postgres import PostgresHook
 
+from streamflow.settings import sample
+
 
 class Difference(NamedTuple):
     """One thing that is not as it was sealed.
@@ -18,15 +20,18 @@ class Difference(NamedTuple):
         as_of: the month.
         expected: what the ledger, or for live the newest snapshot, says.
         found: what the table holds.
+        users: some of the users whose rows differ, if they are known.
     """
 
     relation: str
     as_of: str
     expected: str
     found: str
+    users: list[str]
 
     def __str__(self) -> str:
-        return f"{self.relation} of {self.as_of}: expected {self.expected}; found {self.found}"
+        found = self.found + sample([f"user_id {user}" for user in self.users])
+        return f"{self.relation} of {self.as_of}: expected {self.expected}; found {found}"
 
 
 def find_differences(conn_id: str, sql: str) -> list[Difference]:

@@ -26,6 +26,11 @@ create table if not exists public.deliveries (
     check (snapshot_rows = delivered + carried_forward)
 );
 
+-- columns that ledgers of earlier versions do not have
+alter table public.deliveries
+add column if not exists warnings text[] not null default '{}',
+add column if not exists profile jsonb not null default '{}';
+
 comment on column public.deliveries.not_delivered is
 'optional columns that the file left out: their stored values were kept';
 comment on column public.deliveries.inserted is
@@ -36,6 +41,12 @@ comment on column public.deliveries.carried_forward is
 'users of the nearest earlier snapshot that the file did not have: their rows were kept';
 comment on column public.deliveries.snapshot_checksum is
 'sum over all rows of hashtextextended(row(live columns, as_of, source_as_of)::text, 0)';
+
+comment on column public.deliveries.warnings is
+'rules of severity warning that the delivery broke, a sentence each';
+comment on column public.deliveries.profile is
+'of the delivered rows: the mean of each numeric column and the share of each column that is not null, with which the
+next month''s are compared';
 
 create or replace view public.current_deliveries as
 select distinct on (as_of, table_name) *

@@ -1,9 +1,7 @@
 -- The workshop: where deliveries are staged, and what is known of them until their month is sealed.
 --
--- takes:  nothing
--- leaves: schema staging with two small tables and the functions that the month's SQL calls
-
-create schema if not exists staging;
+-- takes:  the empty schema
+-- leaves: in schema staging three small tables and the functions that the month's SQL calls
 
 -- Which run stages a month: the one that started last. Unlogged as the staged tables are, so that a crash of the
 -- server, which empties those, empties what is said about them too.
@@ -24,6 +22,10 @@ create unlogged table if not exists staging.files (
     is_validated boolean not null default false,
     primary key (as_of, table_name)
 );
+
+alter table staging.files
+add column if not exists warnings text[] not null default '{}',
+add column if not exists profile jsonb not null default '{}';
 
 -- One row per live table that an upsert has brought ahead of the newest sealed month: which file did,
 -- and what changed. Sealing a month empties it, so an empty table means that live is the newest snapshot.
@@ -79,20 +81,26 @@ end
 $$;
 
 -- Makes the empty, unkeyed table that a new month's snapshot is written into. A sealed month has it already.
+-- It and the next function act as the schema's owner, for a caller who may make nothing there himself.
 create or replace function staging.create_partition(snapshots text, as_of date) returns void
-language plpgsql as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
     partition text := format('%s_%s', snapshots, to_char(as_of, 'YYYYMMDD'));
 begin
+    perform staging.require(
+        exists (select from pg_partitioned_table where partrelid = to_regclass(format('public.%I', snapshots))),
+        snapshots || ' is no table of snapshots'
+    );
     if to_regclass(format('public.%I', partition)) is null then
         execute format('create table public.%I (like public.%I)', partition, snapshots);
+        execute format('grant select, insert on public.%I to %I', partition, session_user);
     end if;
 end
 $$;
 
 -- Keys the written table and makes it the month's partition. The check spares the scan of attaching.
 create or replace function staging.attach_partition(snapshots text, as_of date) returns void
-language plpgsql as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
     partition text := format('%s_%s', snapshots, to_char(as_of, 'YYYYMMDD'));
 begin

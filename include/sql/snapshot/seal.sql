@@ -7,7 +7,7 @@
 insert into public.deliveries (
     as_of, table_name, revision, file_name, file_bytes, file_sha256, not_delivered,
     delivered, inserted, updated, unchanged, carried_forward,
-    snapshot_rows, snapshot_checksum, run_id
+    snapshot_rows, snapshot_checksum, warnings, profile, run_id
 )
 with
 recorded as (
@@ -78,11 +78,11 @@ compared as (
 ),
 
 file as (
-    select as_of, file_name, file_bytes, file_sha256, not_delivered
+    select as_of, file_name, file_bytes, file_sha256, not_delivered, warnings, profile
     from staging.files
     where as_of = date '{{ month.as_of }}' and table_name = '{{ table.name }}'
     union all
-    select as_of, file_name, file_bytes, file_sha256, not_delivered
+    select as_of, file_name, file_bytes, file_sha256, not_delivered, warnings, profile
     from recorded
     where as_of <> date '{{ month.as_of }}'
 )
@@ -103,6 +103,8 @@ select
     coalesce(content.snapshot_rows - content.delivered, 0) as carried_forward,
     coalesce(content.snapshot_rows, 0) as snapshot_rows,
     coalesce(content.snapshot_checksum, 0) as snapshot_checksum,
+    file.warnings,
+    file.profile,
     {{ run }} as run_id
 from touched
 inner join file using (as_of)

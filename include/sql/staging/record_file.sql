@@ -19,4 +19,6 @@ on conflict (as_of, table_name) do update set
     file_sha256 = excluded.file_sha256,
     not_delivered = excluded.not_delivered,
     delivered = excluded.delivered,
-    is_validated = false;
+    is_validated = false,
+    warnings = default,
+    profile = default;

@@ -1,8 +1,21 @@
--- Which file is staged, if this run still has the month.
+-- Which file is staged, if this run still has the month, and what it is to be compared with.
 --
--- takes:  the record of a load
--- leaves: one row with the file's sha256
-select file.file_sha256
+-- takes:  the record of a load; the ledger
+-- leaves: one row with the file's sha256 and left-out columns, and the rows and profile of the nearest earlier
+--         sealed month's delivery (NULL if there is none)
+with
+before as (
+    select as_of, delivered, profile
+    from public.current_deliveries
+    where table_name = '{{ table.name }}' and as_of < date '{{ month.as_of }}'
+    order by as_of desc
+    limit 1
+)
+
+select
+    file.file_sha256,
+    file.not_delivered,
+    (select jsonb_build_object('as_of', as_of, 'delivered', delivered, 'profile', profile) from before) as before
 from staging.files as file
 cross join staging.require_run(date '{{ month.as_of }}', {{ run }})
 where file.as_of = date '{{ month.as_of }}' and file.table_name = '{{ table.name }}';

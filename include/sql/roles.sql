@@ -1,0 +1,77 @@
+-- The three roles of the data's database. For a deployment: `make schema` runs it once, before the schema.
+--
+-- takes:  the database that is to hold the data, and a user that may create roles
+-- leaves: streamflow_owner, who owns everything and does not log in; streamflow_ingest, which the DAG connects as;
+--         streamflow_reader, who selects from live, snapshots and ledger. Nobody has a password: set them with
+--         psql's \password. What the last two may do is granted where it is made, in schema/grants.sql.
+do $$
+declare
+    role_name text;
+begin
+    foreach role_name in array array['streamflow_owner', 'streamflow_ingest', 'streamflow_reader'] loop
+        if to_regrole(role_name) is null then
+            execute format('create role %I %s', role_name, case when role_name like '%owner' then 'nologin' else 'login' end);
+        end if;
+    end loop;
+    execute format('grant streamflow_owner to %I', current_user);
+
+    -- the database is the data's alone: nobody else connects, and Airflow's own user least of all
+    execute format('revoke all on database %I from public', current_database());
+    execute format('grant connect on database %I to streamflow_owner, streamflow_reader', current_database());
+    execute format('grant connect, temporary on database %I to streamflow_ingest', current_database());
+end
+$$;
+
+revoke all on schema public from public;
+grant usage, create on schema public to streamflow_owner;
+grant usage on schema public to streamflow_ingest, streamflow_reader;
+
+create schema if not exists staging authorization streamflow_owner;
+
+-- what an earlier version has made as whoever ran it; an unfinished run's staged tables go to the next run
+do $$
+declare
+    made record;
+begin
+    for made in
+        select
+            format('%I.%I', nspname, relname) as name,
+            case
+                when nspname = 'staging' and relname ~ '_\d{8}$' then 'streamflow_ingest'
+                else 'streamflow_owner'
+            end as owner
+        from pg_class
+        inner join pg_namespace on pg_namespace.oid = relnamespace
+        left join pg_inherits on inhrelid = pg_class.oid
+        where
+            relkind in ('r', 'p', 'v')
+            and (
+                nspname = 'staging'
+                or nspname = 'public'
+                and coalesce(inhparent::regclass, pg_class.oid::regclass) in (
+                    {%- for table in tables.values() %}
+                    to_regclass('public.{{ table.name }}'), to_regclass('public.{{ table.snapshots }}'),
+                    {%- endfor %}
+                    to_regclass('public.deliveries'), to_regclass('public.current_deliveries'),
+                    to_regclass('public.sealed_months')
+                )
+            )
+            and relowner not in ('streamflow_owner'::regrole, 'streamflow_ingest'::regrole)
+    loop
+        execute format('alter table %s owner to %I', made.name, made.owner);
+    end loop;
+    for made in
+        select oid::regprocedure as name
+        from pg_proc
+        where
+            (
+                pronamespace = 'staging'::regnamespace
+                or pronamespace = 'public'::regnamespace and (proname like '%\_as\_of' or proname = 'user_history')
+            )
+            and proowner not in ('streamflow_owner'::regrole, 'streamflow_ingest'::regrole)
+    loop
+        execute format('alter routine %s owner to streamflow_owner', made.name);
+    end loop;
+    alter schema staging owner to streamflow_owner;
+end
+$$;

@@ -1,0 +1,87 @@
+"""The first line of a delivered CSV file."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+
+from airflow.providers.common.compat.sdk import AirflowFailException
+
+from streamflow.settings import shows_values
+
+MAX_HEADER = 1 << 16  # bytes
+BOM = b"\xef\xbb\xbf"
+_MAX_COLUMNS = 1000
+_MAX_NAME = 63  # bytes of a PostgreSQL identifier
+_SYSTEM_COLUMNS = frozenset(("tableoid", "cmax", "xmax", "cmin", "xmin", "ctid"))  # PostgreSQL's own in every table
+_DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+
+
+def as_written(name: str) -> str:
+    """Return a column name without what people get wrong: case and surrounding white space."""
+    return name.strip().lower()
+
+
+def read_header(line: bytes, file: str, expected: Sequence[str]) -> list[str]:
+    """Return the column names of a CSV file's first line.
+
+    Args:
+        line: the line, with or without a UTF-8 byte order mark.
+        file: what to call the file in messages.
+        expected: the columns that the table has.
+
+    Raises:
+        AirflowFailException: if the line is no UTF-8 or longer than 64 KiB, names none of the expected columns, or one
+            of them in another case or with white space around it, or a name is empty, given twice, longer than 63
+            bytes, one of PostgreSQL's own or not plain printable text: a header is data, and only such names are let
+            near an identifier.
+    """
+
+    def refuse(wanted: str, found: str, to_do: str = "Correct the header and clear this task.", place: str = ""):
+        return AirflowFailException(f"{file}, line 1{place}: expected {wanted}, found {found}. {to_do}")
+
+    if len(line) >= MAX_HEADER:
+        raise refuse(f"column names in less than {MAX_HEADER} bytes", "more")
+    as_utf8 = "Export the file as UTF-8 and clear this task."
+    try:
+        text = line.removeprefix(BOM).decode()
+    except UnicodeDecodeError as error:
+        hint = " (UTF-16?)" if line[:2] in (b"\xff\xfe", b"\xfe\xff") else ""
+        raise refuse("UTF-8 text", f"byte 0x{line[error.start]:02x}{hint}", as_utf8) from None
+    if "\0" in text[:2]:
+        raise refuse("UTF-8 text", "a NUL byte (UTF-16?)", as_utf8)
+    try:
+        names = next(csv.reader([text]), [])
+    except csv.Error as error:
+        raise refuse(
+            "column names and a line feed",
+            f"another file: {error}",
+            "Export the file as CSV with a line feed after each row and clear this task.",
+        ) from None
+    if not names:
+        raise refuse("column names", "none")
+    if len(names) > _MAX_COLUMNS:
+        raise refuse(f"at most {_MAX_COLUMNS} columns", str(len(names)))
+    if len(names) == 1 and (other := next((mark for mark in _DELIMITERS if mark in text), None)):
+        raise refuse(
+            "column names separated by commas",
+            f"them separated by {_DELIMITERS[other]}",
+            "Export the file with commas and clear this task.",
+        )
+    if not {as_written(name) for name in names} & set(expected):
+        found = f"none of them in {text.strip()[:80]!r}" if shows_values() else "none of them"
+        raise refuse(
+            f"column names ({', '.join(expected)})", found, "Put the header in front of the rows and clear this task."
+        )
+    for position, name in enumerate(names, start=1):
+        place = f", column {position}"
+        if not name or not name.isprintable() or len(name.encode()) > _MAX_NAME:
+            raise refuse(f"a printable name of 1 to {_MAX_NAME} bytes", repr(name[:80]), place=place)
+        if name in _SYSTEM_COLUMNS:
+            raise refuse("a column of the delivery", f"{name!r}, which is PostgreSQL's own", place=place)
+        if name in names[: position - 1]:
+            raise refuse("each column once", f"{name!r} again", place=place)
+        # the rule on the columns' names does not see their case, and an optional column would be taken as left out
+        if name not in expected and as_written(name) in expected:
+            raise refuse(repr(as_written(name)), repr(name), place=place)
+    return names

@@ -1,0 +1,50 @@
+"""Install the roles and the schema, or their newest version, into a database; `make schema DATABASE=postgresql://…`.
+
+The database must exist, and the user that the URI names must be allowed to create roles (a superuser, or on a managed
+server its administrator). Everything happens in one transaction.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import psycopg
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "plugins"))
+
+from streamflow.templating import render
+
+
+def install(uri: str) -> None:
+    """Run ``roles.sql``, and ``schema.sql`` as streamflow_owner.
+
+    Raises:
+        psycopg.Error: if the database cannot be reached or the user may not do it; then nothing has changed.
+    """
+    with psycopg.connect(uri) as connection:
+        connection.execute(render("roles.sql"))
+        connection.execute("set local role streamflow_owner")
+        connection.execute(render("schema.sql"))
+
+
+def main(args: list[str]) -> int:
+    """Install, or say what is wrong; return the exit code."""
+    if len(args) != 1 or not args[0].startswith("postgres"):
+        print("usage: make schema DATABASE=postgresql://admin:password@host:5432/streamflow", file=sys.stderr)
+        return 2
+    try:
+        install(args[0])
+    except psycopg.Error as error:
+        print(f"Nothing was installed: {error}", file=sys.stderr)
+        return 1
+    print(
+        "Installed. Give streamflow_ingest and streamflow_reader passwords (psql: \\password streamflow_ingest), and "
+        "let the connection streamflow_db name streamflow_ingest."
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
