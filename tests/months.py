@@ -80,9 +80,14 @@ class Database:
         with self.transaction() as cursor:
             return last_row(cursor.execute(text))
 
+    @property
+    def admin_uri(self) -> str:
+        """The same database for its administrator, who may do what the pipeline's own user may not."""
+        return self.uri.replace("streamflow_ingest@", "postgres@")
+
     def run_as_admin(self, text: str) -> None:
-        """Execute what the pipeline's own user may not do."""
-        with psycopg.connect(self.uri.replace("streamflow_ingest@", "postgres@")) as connection:
+        """Execute statements as the administrator."""
+        with psycopg.connect(self.admin_uri) as connection:
             connection.execute(text)
 
     def query(self, text: str, *parameters: Any) -> list[tuple]:

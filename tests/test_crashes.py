@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import threading
@@ -114,7 +115,7 @@ def test_killed_in_the_middle_of_a_step(fragile, january, in_order, inside, bloc
     for step in steps:
         if STEPS.index(step) + 1 == STEPS.index(inside):
             break
-    with closing(psycopg.connect(january.uri)) as blocker:  # it may die with the server
+    with closing(psycopg.connect(january.admin_uri)) as blocker:  # it may die with the server
         blocker.execute(blocked_at)
         failure = []
 
@@ -183,9 +184,9 @@ def test_january_that_died_in_its_upserts_does_not_poison_february(fragile, sche
 @pytest.mark.usefixtures("metadata")
 def test_the_task_is_killed_and_the_month_run_again(database, deliveries):
     for month in ("month_000", "month_001"):
-        (deliveries / month).symlink_to(ROOT / "include" / "data" / month)
+        shutil.copytree(ROOT / "include" / "data" / month, deliveries / month)
     command = ["timeout", "-k", "5", "200", "airflow", "dags", "test", "streamflow_monthly_ingest", "2024-01-31"]
-    with psycopg.connect(database.uri) as blocker:
+    with psycopg.connect(database.admin_uri) as blocker:
         blocker.execute("lock table public.deliveries in share mode")
         run = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
         deadline = time.monotonic() + 150

@@ -218,10 +218,39 @@ def test_parsing_imports_nothing_heavy(fresh):
     assert heavy.intersection(fresh["modules"]) == set()
 
 
-def test_the_plugin_registers_the_timetable_and_nothing_else(fresh):
+def test_the_plugin_registers_the_timetable_and_the_preload_and_nothing_else(fresh):
     assert fresh["errors"] == {}
     assert "streamflow.timetable.MonthEndTimetable" in fresh["timetables"]
-    assert fresh["plugin"] == {"timetables": ["<class 'streamflow.timetable.MonthEndTimetable'>"]}
+    assert set(fresh["plugin"]) == {"timetables", "listeners"}
+    assert fresh["plugin"]["timetables"] == ["<class 'streamflow.timetable.MonthEndTimetable'>"]
+    (listener,) = fresh["plugin"]["listeners"]
+    assert "streamflow/preload.py" in listener
+
+
+@pytest.mark.parametrize(
+    ("component", "executor", "is_imported"),
+    [
+        ("scheduler", "LocalExecutor", True),
+        ("scheduler", "CeleryExecutor", False),
+        ("triggerer", "LocalExecutor", False),
+        ("dag-processor", "LocalExecutor", False),
+    ],
+)
+def test_great_expectations_is_imported_before_the_fork_and_nowhere_else(component, executor, is_imported):
+    start = (
+        "import sys; sys.argv = ['airflow', sys.argv[1]]\n"
+        "from airflow.listeners.listener import get_listener_manager\n"
+        "get_listener_manager().hook.on_starting(component=None)\n"
+        "print('great_expectations' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", start, component],
+        env=os.environ | {"AIRFLOW__CORE__EXECUTOR": executor},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.splitlines()[-1] == str(is_imported)
 
 
 def test_no_file_of_the_package_is_imported_twice(fresh):

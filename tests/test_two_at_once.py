@@ -74,7 +74,7 @@ def test_the_same_month_twice(database, in_order, seed):
     ("path", "table", "until"),
     [
         ("snapshot.sql", None, "create temporary table users_replay"),
-        ("upsert.sql", "users", "create temporary table changed"),
+        ("upsert.sql", "users", "create temporary table own_claim"),
     ],
 )
 def test_nobody_stages_the_month_anew_under_a_step(database, in_order, path, table, until):

@@ -6,6 +6,7 @@
 -- each statement is to see what was committed while the one before it waited
 set local transaction_isolation = 'read committed';
 
+{% include 'memory.sql' %}
 select pg_advisory_xact_lock_shared(hashtext('streamflow'));
 
 {% include 'month_plan.sql' %}
@@ -15,22 +16,35 @@ select pg_advisory_xact_lock_shared(hashtext('streamflow'));
 {% endfor %}
 {% include 'snapshot/sealed_changes.sql' %}
 
-create temporary table orphans on commit drop as
+-- rows whose user this delivery does not have
+create temporary table strangers on commit drop as
 with
-known_users as (
-    select user_id from staging.users_{{ month.suffix }}
-    union all
-    select user_id from public.users_snapshots
-    where as_of = (select previous from month_plan)
+delivered as (
+    {%- for table in tables.values() if table.name != 'users' %}
+    select '{{ table.name }}' as table_name, user_id from staging.{{ table.name }}_{{ month.suffix }}
+    {{ 'union all' if not loop.last }}
+    {%- endfor %}
 )
-{%- for table in tables.values() if table.name != 'users' %}
 
+select delivered.table_name, delivered.user_id
+from delivered
+where not exists (
+    select from staging.users_{{ month.suffix }} as known
+    where known.user_id = delivered.user_id
+);
+
+create temporary table orphans on commit drop as
+-- nor the month before
 select
     date '{{ month.as_of }}' as as_of,
-    '{{ table.name }}' as table_name,
-    delivered.user_id
-from staging.{{ table.name }}_{{ month.suffix }} as delivered
-where not exists (select from known_users where known_users.user_id = delivered.user_id)
+    stranger.table_name,
+    stranger.user_id
+from strangers as stranger
+where not exists (
+    select from public.users_snapshots as known
+    where known.user_id = stranger.user_id and known.as_of = (select previous from month_plan)
+)
+{%- for table in tables.values() if table.name != 'users' %}
 union all
 -- rows of sealed months whose user this delivery takes away
 select
@@ -43,9 +57,18 @@ inner join users_replay as replay
 left join {{ table.name }}_replay as own
     on snapshot.user_id = own.user_id and snapshot.as_of = own.as_of and own.what = 'removed'
 where snapshot.as_of >= date '{{ month.as_of }}' and own.user_id is null
-{{- ';' if loop.last else '
-union all' }}
-{%- endfor %}
+{%- endfor %};
+
+-- of the users that the month before delivered, those whom this one does not
+create temporary table users_gone on commit drop as
+select
+    count(*) as before,
+    count(*) filter (where delivered.user_id is null) as gone
+from public.users_snapshots as snapshot
+left join staging.users_{{ month.suffix }} as delivered on snapshot.user_id = delivered.user_id
+where
+    snapshot.as_of = (select previous from month_plan)
+    and snapshot.source_as_of = snapshot.as_of;
 
 select
     month_plan.as_of::text as as_of,
@@ -65,16 +88,7 @@ select
             having count(*) = {{ tables | length }}
         ) as found
     ) as same_files_as,
-    -- of the users that the month before delivered, those whom this one does not
-    (
-        select jsonb_build_object(
-            'before', count(*),
-            'gone', count(*) filter (where delivered.user_id is null)
-        )
-        from public.users_snapshots as snapshot
-        left join staging.users_{{ month.suffix }} as delivered on snapshot.user_id = delivered.user_id
-        where snapshot.as_of = month_plan.previous and snapshot.source_as_of = month_plan.previous
-    ) as users,
+    (select to_jsonb(users_gone) from users_gone) as users,
     (
         select coalesce(jsonb_agg(found order by found.as_of, found.table_name), '[]')
         from (

@@ -5,11 +5,11 @@
     {%- for column in table.columns %}{{ of }}.{{ column }}{{ ', ' if not loop.last }}{% endfor -%}
 {%- endmacro -%}
 
-{#- The delivered value, or for an optional column that the file left out, the stored one. -#}
-{%- macro value(table, column, delivered, stored) -%}
+{#- The delivered value, or for an optional column that the file left out, the stored one. `file` says which it did. -#}
+{%- macro value(table, column, delivered, stored, file='file') -%}
     {%- if column in table.optional -%}
         case
-            when '{{ column }}' = any(file.not_delivered) then {{ stored }}.{{ column }}
+            when '{{ column }}' = any({{ file }}.not_delivered) then {{ stored }}.{{ column }}
             else {{ delivered }}.{{ column }}
         end
     {%- else -%}

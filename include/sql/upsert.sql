@@ -8,6 +8,7 @@
 -- each statement is to see what was committed while the one before it waited
 set local transaction_isolation = 'read committed';
 
+{% include 'memory.sql' %}
 select pg_advisory_xact_lock_shared(hashtext('streamflow'));
 
 {% include 'month_plan.sql' %}
@@ -23,79 +24,86 @@ where
     {%- if table.name != 'users' %}
     -- the users that the rows refer to are there only if the same run brought them
     and exists (
-        select from staging.live_claims as claim
-        inner join staging.files as users using (as_of, table_name, file_sha256)
+        select from staging.own_claims as claim
         where claim.as_of = month_plan.as_of and claim.table_name = 'users'
     )
     {%- endif %}
 on conflict (table_name) do nothing;
 
-create temporary table changed on commit drop as
+create temporary table own_claim on commit drop as
+select claim.table_name, claim.not_delivered
+from staging.own_claims as claim
+where claim.as_of = date '{{ month.as_of }}' and claim.table_name = '{{ table.name }}';
+{% if table.name != 'users' %}
+select staging.lift_keys(table_name) from own_claim;
+{% endif %}
+create temporary table before_upsert on commit drop as
+select count(*) as row_count from public.{{ table.name }};
+
+merge into public.{{ table.name }} as live
+using (
+    select delivered.*, own_claim.not_delivered
+    from staging.{{ table.name }}_{{ month.suffix }} as delivered
+    cross join own_claim
+) as delivered
+    on live.user_id = delivered.user_id
+when matched and record_image_ne(
+    row(
+        {%- for column in table.columns %}
+        {{ sql.value(table, column, 'delivered', 'live', 'delivered') }}{{ ',' if not loop.last }}
+        {%- endfor %}
+    ),
+    row({{ sql.columns(table, 'live') }})
+) then update set
+    {%- for column in table.columns %}
+    {{ column }} = {{ sql.value(table, column, 'delivered', 'live', 'delivered') }}{{ ',' if not loop.last }}
+    {%- endfor %}
+when not matched then insert (user_id, {{ table.columns | join(', ') }})
+    values (delivered.user_id, {{ sql.columns(table, 'delivered') }});
+{% if table.name != 'users' %}
+select staging.set_keys(table_name) from own_claim;
+{% endif %}
+-- every row that this transaction has written is new or updated
+create temporary table upserted on commit drop as
 with
-file as (
-    select file.not_delivered
-    from staging.files as file
-    inner join staging.live_claims as claim using (as_of, table_name, file_sha256)
-    where file.as_of = date '{{ month.as_of }}' and file.table_name = '{{ table.name }}'
+after_upsert as (
+    select
+        count(*) as row_count,
+        count(*) filter (where live.xmin = pg_current_xact_id()::xid) as written
+    from public.{{ table.name }} as live
+),
+
+new_rows as (
+    select after_upsert.row_count - before_upsert.row_count as inserted
+    from after_upsert
+    cross join before_upsert
 )
 
 select
-    delivered.user_id,
-    {%- for column in table.columns %}
-    {{ sql.value(table, column, 'delivered', 'live') }} as {{ column }},
-    {%- endfor %}
-    live.user_id is null as is_new
-from staging.{{ table.name }}_{{ month.suffix }} as delivered
-cross join file
-left join public.{{ table.name }} as live on delivered.user_id = live.user_id
-where
-    live.user_id is null
-    or record_image_ne(
-        row(
-            {%- for column in table.columns %}
-            {{ sql.value(table, column, 'delivered', 'live') }}{{ ',' if not loop.last }}
-            {%- endfor %}
-        ),
-        row({{ sql.columns(table, 'live') }})
-    );
-
-update public.{{ table.name }} as live
-set
-    {%- for column in table.columns %}
-    {{ column }} = changed.{{ column }}{{ ',' if not loop.last }}
-    {%- endfor %}
-from changed
-where live.user_id = changed.user_id and not changed.is_new;
-
-insert into public.{{ table.name }} (user_id, {{ table.columns | join(', ') }})
-select changed.user_id, {{ sql.columns(table, 'changed') }}
-from changed
-where changed.is_new;
+    new_rows.inserted,
+    after_upsert.written - new_rows.inserted as updated
+from after_upsert
+cross join new_rows;
 
 -- a repeated try finds nothing left to change: the first one's counts are the month's
 update staging.live_claims as claim
-set
-    inserted = (select count(*) from changed where is_new),
-    updated = (select count(*) from changed where not is_new)
+set inserted = upserted.inserted, updated = upserted.updated
+from upserted
 where
-    claim.table_name = '{{ table.name }}'
-    and claim.as_of = date '{{ month.as_of }}'
+    claim.table_name = (select table_name from own_claim)
     and claim.inserted is null;
 
 select
     file.delivered,
-    (select count(*) from changed where is_new) as inserted,
-    (select count(*) from changed where not is_new) as updated,
+    upserted.inserted,
+    upserted.updated,
     case
-        when claim.table_name is not null then 'upserted'
+        when own_claim.table_name is not null then 'upserted'
         when month_plan.is_same then 'left as it is: the month is sealed with these files'
         else 'left to the snapshot step: live is not this month''s to advance'
     end as live
 from staging.files as file
 inner join month_plan on file.as_of = month_plan.as_of
-left join staging.live_claims as claim
-    on
-        file.as_of = claim.as_of
-        and file.table_name = claim.table_name
-        and file.file_sha256 = claim.file_sha256
+cross join upserted
+left join own_claim on file.table_name = own_claim.table_name
 where file.table_name = '{{ table.name }}';

@@ -7,7 +7,7 @@ if to_regrole('streamflow_ingest') is not null then
     grant usage, create on schema staging to streamflow_ingest;
     grant select, insert, update, delete on staging.runs, staging.files, staging.live_claims to streamflow_ingest;
     grant select, insert on public.deliveries to streamflow_ingest;
-    grant select on public.current_deliveries, public.sealed_months to streamflow_ingest;
+    grant select on staging.own_claims, public.current_deliveries, public.sealed_months to streamflow_ingest;
     {%- for table in tables.values() %}
     grant select, insert, update, delete on public.{{ table.name }}, public.{{ table.snapshots }} to streamflow_ingest;
     {%- endfor %}

@@ -52,3 +52,8 @@ create table if not exists public.labels (
     user_id text primary key references public.users (user_id),
     churn_label boolean
 );
+
+-- room on each page for the rows that a month changes: they stay there, and the keys need not follow them
+{%- for table in tables.values() %}
+alter table public.{{ table.name }} set (fillfactor = 70);
+{%- endfor %}

@@ -37,6 +37,12 @@ create table if not exists staging.live_claims (
     updated bigint
 );
 
+-- Claims that are of the very delivery that is staged, not of an earlier one of the same month.
+create or replace view staging.own_claims as
+select claim.*, file.not_delivered
+from staging.live_claims as claim
+inner join staging.files as file using (as_of, table_name, file_sha256);
+
 -- Stops the transaction with a message unless the condition holds.
 create or replace function staging.require(condition boolean, message text) returns void
 language plpgsql as $$
@@ -113,6 +119,53 @@ begin
         'alter table public.%I attach partition public.%I for values in (%L)', snapshots, partition, as_of
     );
     execute format('alter table public.%I drop constraint as_of', partition);
+end
+$$;
+
+-- Stops what is not meant for one of the live tables that refer to users.
+create or replace function staging.require_child(live_table text) returns void
+language sql as $$
+    select staging.require(
+        live_table in (
+            {%- for table in tables.values() if table.name != 'users' %}
+            '{{ table.name }}'{{ ',' if not loop.last }}
+            {%- endfor %}
+        ),
+        live_table || ' is no live table that refers to users'
+    );
+$$;
+
+-- Takes the keys off an empty live table that refers to users, so that its first rows are not checked one by one;
+-- set_keys, in the same transaction, checks them all at once. Both act as the schema's owner.
+create or replace function staging.lift_keys(live_table text) returns void
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    is_empty boolean;
+begin
+    perform staging.require_child(live_table);
+    execute format('select not exists (select from public.%I)', live_table) into is_empty;
+    if is_empty then
+        execute format(
+            'alter table public.%I drop constraint %I, drop constraint %I',
+            live_table, live_table || '_user_id_fkey', live_table || '_pkey'
+        );
+    end if;
+end
+$$;
+
+create or replace function staging.set_keys(live_table text) returns void
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+    perform staging.require_child(live_table);
+    if not exists (
+        select from pg_constraint where conrelid = format('public.%I', live_table)::regclass and contype = 'p'
+    ) then
+        execute format(
+            'alter table public.%I add primary key (user_id), '
+            'add foreign key (user_id) references public.users (user_id)',
+            live_table
+        );
+    end if;
 end
 $$;
 

@@ -8,8 +8,12 @@
 {% import 'macros.sql' as sql %}
 create temporary table {{ table.name }}_replay on commit drop as
 with
-rebuilt as (
+state as (
     {% include 'snapshot/state.sql' %}
+),
+
+rebuilt as (
+    select * from state
     where (select may_change_sealed from month_plan)
 ),
 

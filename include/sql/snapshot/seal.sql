@@ -4,6 +4,39 @@
 -- takes:  the written snapshots; the staged file's record; {{ table.name }}_replay; month_plan
 -- leaves: rows in public.deliveries; none if nothing changed
 {% import 'macros.sql' as sql %}
+create temporary table {{ table.name }}_touched on commit drop as
+with
+recorded as (
+    select as_of, file_sha256 from public.current_deliveries
+    where table_name = '{{ table.name }}'
+)
+
+select as_of from month_plan
+where as_of not in (select as_of from recorded)
+union
+select as_of from {{ table.name }}_replay
+union
+select file.as_of
+from staging.files as file
+inner join recorded using (as_of)
+where
+    file.table_name = '{{ table.name }}'
+    and {{ restate }}
+    and file.file_sha256 <> recorded.file_sha256;
+
+-- a table of its own, as only such a query is shared among the server's processes
+create temporary table {{ table.name }}_content on commit drop as
+select
+    snapshot.as_of,
+    count(*) as snapshot_rows,
+    count(*) filter (where snapshot.source_as_of = snapshot.as_of) as delivered,
+    {{ sql.checksum(table, 'snapshot') }} as snapshot_checksum
+from public.{{ table.snapshots }} as snapshot
+where
+    snapshot.as_of >= date '{{ month.as_of }}'
+    and snapshot.as_of = any(array(select as_of from {{ table.name }}_touched))
+group by snapshot.as_of;
+
 insert into public.deliveries (
     as_of, table_name, revision, file_name, file_bytes, file_sha256, not_delivered,
     delivered, inserted, updated, unchanged, carried_forward,
@@ -15,36 +48,9 @@ recorded as (
     where table_name = '{{ table.name }}'
 ),
 
-touched as (
-    select as_of from month_plan
-    where as_of not in (select as_of from recorded)
-    union
-    select as_of from {{ table.name }}_replay
-    union
-    select file.as_of
-    from staging.files as file
-    inner join recorded using (as_of, table_name)
-    where {{ restate }} and file.file_sha256 <> recorded.file_sha256
-),
-
-content as (
-    select
-        snapshot.as_of,
-        count(*) as snapshot_rows,
-        count(*) filter (where snapshot.source_as_of = snapshot.as_of) as delivered,
-        {{ sql.checksum(table, 'snapshot') }} as snapshot_checksum
-    from public.{{ table.snapshots }} as snapshot
-    where
-        snapshot.as_of >= date '{{ month.as_of }}'
-        and snapshot.as_of = any(array(select as_of from touched))
-    group by snapshot.as_of
-),
-
 claimed as (
-    select claim.as_of, claim.inserted, claim.updated
-    from staging.live_claims as claim
-    inner join staging.files as file using (as_of, table_name, file_sha256)
-    where claim.as_of = date '{{ month.as_of }}' and claim.table_name = '{{ table.name }}'
+    select as_of, inserted, updated from staging.own_claims
+    where as_of = date '{{ month.as_of }}' and table_name = '{{ table.name }}'
 ),
 
 -- where no upsert has counted, the snapshots tell: this month's rows against the nearest earlier month's
@@ -71,7 +77,7 @@ compared as (
         snapshot.as_of >= date '{{ month.as_of }}'
         and snapshot.source_as_of = snapshot.as_of
         and snapshot.as_of = any(array(
-            select as_of from touched
+            select as_of from {{ table.name }}_touched
             where as_of not in (select as_of from claimed)
         ))
     group by snapshot.as_of
@@ -106,9 +112,9 @@ select
     file.warnings,
     file.profile,
     {{ run }} as run_id
-from touched
+from {{ table.name }}_touched as touched
 inner join file using (as_of)
 left join recorded using (as_of)
-left join content using (as_of)
+left join {{ table.name }}_content as content using (as_of)
 left join claimed using (as_of)
 left join compared using (as_of);

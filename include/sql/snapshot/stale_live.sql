@@ -19,10 +19,8 @@ head_changed as (
 ),
 
 own_claims as (
-    select claim.table_name
-    from staging.live_claims as claim
-    inner join staging.files as file using (as_of, table_name, file_sha256)
-    where claim.as_of = date '{{ month.as_of }}'
+    select table_name from staging.own_claims
+    where as_of = date '{{ month.as_of }}'
 )
 
 select head_changed.table_name

@@ -10,10 +10,10 @@ insert into public.{{ table.snapshots }}_{{ month.suffix }}
 with
 state as (
     {% include 'snapshot/state.sql' %}
-    where not (select is_sealed from month_plan)
 )
 
 select state.user_id, {{ sql.columns(table, 'state') }}, date '{{ month.as_of }}', state.source_as_of
-from state;
+from state
+where not (select is_sealed from month_plan);
 
 select staging.attach_partition('{{ table.snapshots }}', date '{{ month.as_of }}');
