@@ -1,0 +1,1 @@
+select * from {{ source('raw', 'usage_agg_30d') }}

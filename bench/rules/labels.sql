@@ -1,0 +1,13 @@
+-- The rules of include/expectations/labels.json, a line each, in their order: how often each is broken.
+-- Bounds that the package takes from the month before are constants here; the figures are worked out all the same.
+set work_mem = '256MB';
+
+select
+    (select string_agg(attname, ' ' order by attnum) <> 'user_id churn_label' from pg_attribute where attrelid = 'staging.labels'::regclass and attnum > 0 and not attisdropped)::int as columns,
+    (count(*) < 1)::int as row_count,
+    count(*) filter (where user_id is null) as user_id_null,
+    count(user_id) - count(distinct user_id) as user_id_unique,
+    ('boolean' <> (select format_type(atttypid, atttypmod) from pg_attribute where attrelid = 'staging.labels'::regclass and attname = 'churn_label'))::int as churn_label_type,
+    count(*) filter (where churn_label is null) as churn_label_null,
+    (count(churn_label)::numeric / count(*) not between 0 and 1)::int as churn_label_share
+from staging.labels;

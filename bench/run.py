@@ -1,0 +1,125 @@
+"""Measure the month side by side, in one run, interleaved; `make bench`. Prints tables, writes JSON and a plot.
+
+Environment: USERS (sizes, default 7043 100000 1000000), PEERS=1 (dlt and dbt too), ONLY (names of contenders),
+HISTORY=36 (instead: so many small months), SCHEDULER=1 (instead: a real scheduler against empty tasks).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import platform
+import sys
+from pathlib import Path
+from typing import Any
+
+import report
+from common import WORK, Delivery, Server, deliveries
+from floor import Floor, FloorOfTwo, Rules
+from package import Package
+from peers import Baseline, Dbt, Dlt
+
+MONTHS = 2
+SIZES = "7043 100000 1000000"
+NAMES = ("floor", "floor_2", "package", "rules", "baseline")
+PEERS = ("dlt", "dbt")
+
+
+def chosen() -> tuple[str, ...]:
+    """Return the names of the contenders that the environment asks for.
+
+    Raises:
+        SystemExit: if there is none of a name.
+    """
+    names = tuple(os.environ.get("ONLY", "").split()) or NAMES + (PEERS if os.environ.get("PEERS") == "1" else ())
+    if unknown := set(names) - {*NAMES, *PEERS}:
+        sys.exit(f"ONLY={' '.join(unknown)}: expected some of {', '.join(NAMES + PEERS)}")
+    return names
+
+
+def contenders(server: Server, users: int, months: list[Delivery], names: tuple[str, ...]) -> dict[str, Any]:
+    """Return the contenders by name, each with an empty database of its own, in the order in which they take turns."""
+    found = {}
+    if "floor" in names or "rules" in names:
+        found["floor"] = Floor(server, users)
+    if "rules" in names:
+        found["rules"] = Rules(found["floor"])
+    if "package" in names:
+        found["package"] = Package(server, users, months[0].folder.parent)
+    for kind in (FloorOfTwo, Baseline, Dlt, Dbt):
+        if kind.name in names:
+            found[kind.name] = kind(server, users)
+    return found
+
+
+def run_size(server: Server, users: int, names: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Run all contenders month by month; return a result a month."""
+    months = deliveries(users, MONTHS)
+    racing = contenders(server, users, months, names)
+    results = []
+    for delivery in months:
+        previous = months[delivery.number - 1] if delivery.number else None
+        result = {"users": users, "month": delivery.number + 1}
+        for name, contender in racing.items():
+            print(f"{users:>9,} users, month {delivery.number + 1}: {contender.title:<55}", end="", flush=True)
+            result[name] = {"load_before": os.getloadavg()[0]} | contender.month(delivery, previous)
+            print(f"{result[name]['seconds']:8.1f} s {result[name]['peak_mb']:7.0f} MB", flush=True)
+            if database := getattr(contender, "database", None):
+                server.a_month_passes(database)
+        if "package" in racing:
+            result["empty"] = racing["package"].empty_month(delivery)
+            result["import_gx_seconds"] = racing["package"].import_seconds()
+        results.append(result)
+    for contender in racing.values():
+        if database := getattr(contender, "database", None):
+            server.drop(database)
+        if isinstance(contender, Package):
+            contender.close()
+    return results
+
+
+def machine() -> dict[str, Any]:
+    """Say what it ran on."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    model = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    return {
+        "cores": os.cpu_count(),
+        "cpu": model[0].partition(": ")[2] if model else platform.processor(),
+        "memory_gb": round(memory),
+        "python": platform.python_version(),
+        "kernel": platform.release(),
+        "load_at_start": os.getloadavg()[0],
+        "started": f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC",
+    }
+
+
+def main() -> None:
+    """Do what the environment asks for."""
+    names = chosen()
+    WORK.mkdir(parents=True, exist_ok=True)
+    with Server() as server:
+        found = {"machine": machine(), "server": server.settings()}
+        print("machine ", ", ".join(f"{name} {value}" for name, value in found["machine"].items()))
+        print("server  ", ", ".join(f"{name} {value}" for name, value in found["server"].items()), "\n", flush=True)
+        if os.environ.get("HISTORY"):
+            from history import run_history
+
+            found["history"] = run_history(server, int(os.environ["HISTORY"]))
+        elif os.environ.get("SCHEDULER"):
+            from scheduler import run_scheduler
+
+            found["scheduler"] = run_scheduler(server)
+        else:
+            found["results"] = []
+            for users in map(int, (os.environ.get("USERS") or SIZES).split()):
+                found["results"] += run_size(server, users, names)
+                report.write(found)  # what is measured is kept, whatever the next size does
+    report.write(found)
+    if "results" in found:
+        report.plot(found)
+    print(report.text(found))
+    print(f"\nAll figures: {WORK / 'results.json'}; logs beside it")
+
+
+if __name__ == "__main__":
+    main()

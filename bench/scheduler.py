@@ -1,0 +1,133 @@
+"""The month under a real scheduler and LocalExecutor, beside a DAG of the same shape whose tasks are `select 1`."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from common import BENCH, ROOT, WORK, Failed, Server, deliveries
+from package import Airflow, by_step
+
+USERS = 7043
+MONTHS = 4
+PATIENCE = 600  # seconds for a run
+# what `make ui` starts, with its logs and password in the bench's folder
+SERVICES = """
+import sys
+from pathlib import Path
+tools, folder = map(Path, sys.argv[1:])
+sys.path.insert(0, str(tools))
+import ui
+ui.LOGS = folder
+ui.PASSWORDS = folder / "passwords.json"
+sys.exit(ui.main())
+"""
+BUNDLES = [
+    {"name": name, "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle", "kwargs": {"path": str(path)}}
+    for name, path in (("dags-folder", ROOT / "dags"), ("bench", BENCH / "dags"))
+]
+
+
+@contextmanager
+def services(airflow: Airflow) -> Iterator[None]:
+    """Keep API server, scheduler, dag-processor and triggerer up on localhost."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    airflow.env |= {
+        "PORT": str(port),
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{port}/execution/",
+        "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(BUNDLES),
+    }
+    with (WORK / "logs" / "scheduler.log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-c", SERVICES, ROOT / "tools", airflow.home],
+            env=airflow.env,
+            stdout=log,
+            stderr=log,
+        )
+        try:
+            yield
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(60)
+
+
+def wait_for(server: Server, database: str, query: str, what: str) -> str:
+    """Return what a query of the metadata returns as soon as it returns a row.
+
+    Raises:
+        Failed: when it has returned none for ten minutes.
+    """
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        if found := server.sql(query, database).strip():
+            return found
+        time.sleep(1)
+    raise Failed(f"{what}: nothing after {PATIENCE} s; see {WORK / 'logs' / 'scheduler.log'}")
+
+
+def trigger(airflow: Airflow, dag: str, conf: dict[str, str], what: str) -> dict[str, Any]:
+    """Trigger a run, wait for its end and return what it took, from its start to its end in Airflow's metadata."""
+    run = f"bench__{what.replace(' ', '_')}"
+    airflow.tasks.unlink(missing_ok=True)
+    command = ["airflow", "dags", "trigger", dag, "--run-id", run, "--conf", json.dumps(conf)]
+    subprocess.run(command, env=airflow.env, check=True, capture_output=True)
+    ended = wait_for(
+        airflow.server,
+        airflow.metadata,
+        "select state, extract(epoch from end_date - start_date) from dag_run "
+        f"where dag_id = '{dag}' and run_id = '{run}' and state in ('success', 'failed');",
+        f"{dag} {run}",
+    )
+    state, seconds = ended.split("|")
+    if state != "success":
+        raise Failed(f"{dag} {run} {state}: see {airflow.home / 'logs'}")
+    spans = airflow.durations(dag, run)
+    tasks = {task: until - since for task, (since, until) in spans.items()}
+    noted = [one for one in airflow.noted() if one["what"] == "task"]
+    steps = by_step(tasks)
+    took = {
+        "dag": dag,
+        "what": what,
+        "seconds": float(seconds),
+        "in_tasks": sum(tasks.values()),
+        "tasks": len(tasks),
+        "steps": steps,
+        "peak_mb": max(one["peak_mb"] for one in noted),
+        "peak_mb_steps": by_step({one["task"]: one["peak_mb"] for one in noted}, max),
+    }
+    print(f"{dag:<26} {what:<8} {took['seconds']:6.1f} s", flush=True)
+    return took
+
+
+def run_scheduler(server: Server) -> dict[str, Any]:
+    """Run some months and the empty DAG in turns; an empty run before them warms up."""
+    months = deliveries(USERS, MONTHS)
+    database = "bench_scheduler"
+    server.create(database)
+    airflow = Airflow(server, "scheduler", database, months[0].folder.parent)
+    airflow.write_shape()
+    runs = []
+    with services(airflow):
+        known = "select dag_id from dag where dag_id = 'empty_month' and is_paused and exists ({});".format(
+            "select from dag where dag_id = 'streamflow_monthly_ingest' and not is_paused"
+        )
+        wait_for(server, airflow.metadata, known, "the services")
+        command = ["airflow", "dags", "unpause", "empty_month", "--yes"]
+        subprocess.run(command, env=airflow.env, check=True, capture_output=True)
+        runs.append(trigger(airflow, "empty_month", {}, "warm-up"))
+        for delivery in months:
+            what = f"month {delivery.number + 1}"
+            runs.append(trigger(airflow, "empty_month", {}, what))
+            runs.append(trigger(airflow, "streamflow_monthly_ingest", {"as_of": delivery.as_of}, what))
+    airflow.close()
+    server.drop(database)
+    return {"users": USERS, "runs": runs}
