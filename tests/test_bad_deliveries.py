@@ -353,9 +353,12 @@ REFUSED = [
     bad_cells(
         "signup_date", DATE, "31/01/2024", "2024-02-30", "0000-00-00", "1.2.2024", "2024-13-01", *NO_VALUES, '""'
     ),
-    *(
-        bad_value(f"{written} in watch_hours_30d", "watch_hours_30d", written, f"1 of 10 rows, for example {shown}\n")
-        for written, shown in (("NaN", "NaN"), ("Infinity", "Infinity"), ("inf", "Infinity"), ("-inf", "-Infinity"))
+    Case(
+        "no number in watch_hours_30d, though PostgreSQL has them",
+        "usage_agg_30d",
+        cells("watch_hours_30d", "NaN", "Infinity", "inf", "-inf"),
+        "validate",
+        ["column watch_hours_30d: ", ": 4 of 10 rows, for example NaN, Infinity, Infinity, -Infinity\n"],
     ),
     bad_value("a negative number", "failed_payments_90d", "-1", "min_value=0.0", "1 of 10 rows, for example -1\n"),
     bad_value("too large a number", "watch_hours_30d", "720.1", "max_value=720.0", "1 of 10 rows, for example 720.1\n"),
@@ -412,16 +415,12 @@ REFUSED = [
             ("a user_id in another case", "sf-03", "'sf-03'"),
         )
     ),
-    *(
-        Case(
-            f"an orphan in {table.name}",
-            table.name,
-            cell("user_id", "SF-99"),
-            "gate",
-            [f"Without a user: {table.name} of 2024-02-29: 1 rows, for example 'SF-99'.", "Correct the files"],
-        )
-        for table in TABLES.values()
-        if table.name != "users"
+    Case(
+        "an orphan",
+        "labels",
+        cell("user_id", "SF-99"),
+        "gate",
+        ["Without a user: labels of 2024-02-29: 1 rows, for example 'SF-99'. Nothing was written. Correct the files"],
     ),
     # the whole of it
     Case(
@@ -484,6 +483,22 @@ def test_a_broken_file_is_refused_and_the_corrected_one_completes_the_month(data
         database.stage(FEBRUARY, case.table, good)
     run.finish()
     assert database.contents() == completed
+
+
+def test_orphans_of_all_tables_are_told_together(database, february):
+    run = february()
+    others = [name for name in TABLES if name != "users"]
+    for number, name in enumerate(others):
+        path = run.folder / f"{name}.csv"
+        path.write_text(path.read_text().replace("SF-03", f"SF-{90 + number}"))
+    before = database.contents(ledger=True)
+    refused = try_month(run)
+    assert refused.task_id == "gate"
+    told = "; ".join(
+        f"{name} of 2024-02-29: 1 rows, for example 'SF-{90 + others.index(name)}'" for name in sorted(others)
+    )
+    assert f"Without a user: {told}. Nothing was written." in refused.message
+    assert database.contents(ledger=True) == before
 
 
 class Accepted(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -97,20 +98,43 @@ def test_real_months(database):
     }
 
 
+def last_words(stdout: str, task: str) -> list[str]:
+    """What a task's log ends with, without Airflow's own records, each of which begins with its time."""
+    log = stdout.partition(f"[DAG TEST] starting task_id={task} ")[2].partition(f"[DAG TEST] end task task_id={task} ")[
+        0
+    ]
+    return [line for line in log.splitlines() if not re.match(r"\d{4}-\d\d-\d\dT", line)]
+
+
 def test_broken_delivery_fails_and_leaves_no_trace_and_the_next_try_completes_it(database, deliveries):
     shutil.copytree(ROOT / "include" / "data" / "month_000", deliveries / "month_000")
-    labels = deliveries / "month_000" / "labels.csv"
-    good = labels.read_text()
-    labels.write_text(good.replace("SF-00000001,", "SF-00000000,"))
+    labels, users = deliveries / "month_000" / "labels.csv", deliveries / "month_000" / "users.csv"
+    good = {path: path.read_text() for path in (labels, users)}
+    labels.write_text(good[labels].replace("True", "perhaps", 1))
+    users.write_text(good[users].replace("SF-00000001,", "SF-00000000,"))
     failed = dags_test("2024-01-31")
     assert failed.returncode == 1
-    assert "labels of 2024-01-31: 1 of 6 rules are broken" in failed.stdout
-    assert "column user_id: expect_column_values_to_be_unique(): 2 of 1000 rows, for example 'SF-00000000'" in (
-        failed.stdout
+    docs = f"{os.environ['AIRFLOW__STREAMFLOW__DATA_DOCS']}/2024-01-31"
+    line = good[labels].partition("True")[0].count("\n") + 1
+    assert last_words(failed.stdout, "labels.load")[-4:] == [
+        "airflow.sdk.exceptions.AirflowFailException: month_000/labels.csv: 1 cell or row is not what the table needs.",
+        f"  - line {line}, column churn_label: expected true or false, found 'perhaps'",
+        f"All of them: {docs}/labels.bad_cells.csv",
+        "Nothing was loaded. Correct the file and clear this task.",
+    ]
+    error, rule, page, to_do = last_words(failed.stdout, "users.validate")[-4:]
+    assert error == "airflow.sdk.exceptions.AirflowFailException: users of 2024-01-31: 1 of 21 rules are broken."
+    assert rule.startswith(
+        "  - column user_id: expect_column_values_to_be_unique(): 2 of 1000 rows, for example 'SF-0000"
+    )
+    assert page == f"All results: {docs}/users.html"
+    assert to_do.startswith(
+        "Live and snapshots are untouched; the rows are in staging.users_20240131. Correct users.csv"
     )
     assert not any(database.contents(ledger=True).values())
-    assert database.query("select count(*) from staging.labels_20240131") == [(1000,)]
-    labels.write_text(good)
+    assert database.query("select count(*) from staging.users_20240131") == [(1000,)]
+    for path, content in good.items():
+        path.write_text(content)
     repaired = dags_test("2024-01-31")
     assert repaired.returncode == 0, repaired.stdout[-3000:]
     assert_live_is_the_newest_snapshot(database)

@@ -229,6 +229,34 @@ def test_a_sealed_partition_is_neither_made_nor_attached_again(sealed):
     assert tables_of(sealed) == tables
 
 
+@pytest.mark.parametrize("function", ["lift_keys", "set_keys"])
+@pytest.mark.parametrize(
+    "name",
+    ["users", "deliveries", "labels_snapshots", "labels_snapshots_20240131", "nothing", 'x"; drop table labels; --'],
+)
+def test_keys_are_those_of_the_live_tables_that_refer_to_users(sealed, function, name):
+    before, keys = sealed.contents(ledger=True), keys_of(sealed)
+    with pytest.raises(psycopg.errors.RaiseException, match="is no live table that refers to users"):
+        sealed.query(f"select staging.{function}(%s)", name)
+    assert sealed.contents(ledger=True) == before
+    assert keys_of(sealed) == keys
+
+
+def test_a_live_table_with_rows_keeps_its_keys(sealed):
+    keys = keys_of(sealed)
+    for name in TABLES:
+        if name != "users":
+            for function in ("lift_keys", "set_keys"):
+                sealed.query(f"select staging.{function}(%s)", name)
+            assert keys_of(sealed) == keys
+
+
+def keys_of(database) -> list[tuple]:
+    return database.query(
+        "select conrelid::regclass::text, conname::text, pg_get_constraintdef(oid) from pg_constraint order by 1, 2"
+    )
+
+
 def test_a_functions_owner_is_not_misled_by_the_callers_own_tables(january):
     """Names in the functions that act as the owner mean what they mean to the owner."""
     january.run(
