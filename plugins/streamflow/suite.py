@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import decimal
 import importlib.util
 import logging
 import os
@@ -84,12 +85,15 @@ def run_suite(
     )
 
     def validate(name: str, rules: list[Any], values: int, detail: str = "SUMMARY") -> Any:
-        return gx.ValidationDefinition(
+        definition = gx.ValidationDefinition(
             name=name, data=batch, suite=context.suites.add(gx.ExpectationSuite(name=name, expectations=rules))
-        ).run(
-            expectation_parameters=parameters,
-            result_format={"result_format": detail, "partial_unexpected_count": values},
         )
+        with decimal.localcontext() as lenient:
+            lenient.traps[decimal.InvalidOperation] = False  # it sorts the values that it shows, NaN as well
+            return definition.run(
+                expectation_parameters=parameters,
+                result_format={"result_format": detail, "partial_unexpected_count": values},
+            )
 
     try:
         results = validate(suite["name"], suite["expectations"], 0)
