@@ -6,7 +6,7 @@
 -- each statement is to see what was committed while the one before it waited
 set local transaction_isolation = 'read committed';
 
-{% include 'memory.sql' %}
+{% include 'resources.sql' %}
 select pg_advisory_xact_lock_shared(hashtext('streamflow'));
 
 {% include 'month_plan.sql' %}

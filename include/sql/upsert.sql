@@ -8,7 +8,7 @@
 -- each statement is to see what was committed while the one before it waited
 set local transaction_isolation = 'read committed';
 
-{% include 'memory.sql' %}
+{% include 'resources.sql' %}
 select pg_advisory_xact_lock_shared(hashtext('streamflow'));
 
 {% include 'month_plan.sql' %}
@@ -34,56 +34,54 @@ create temporary table own_claim on commit drop as
 select claim.table_name, claim.not_delivered
 from staging.own_claims as claim
 where claim.as_of = date '{{ month.as_of }}' and claim.table_name = '{{ table.name }}';
-{% if table.name != 'users' %}
-select staging.lift_keys(table_name) from own_claim;
-{% endif %}
-create temporary table before_upsert on commit drop as
-select count(*) as row_count from public.{{ table.name }};
 
-merge into public.{{ table.name }} as live
-using (
-    select delivered.*, own_claim.not_delivered
-    from staging.{{ table.name }}_{{ month.suffix }} as delivered
-    cross join own_claim
-) as delivered
-    on live.user_id = delivered.user_id
-when matched and record_image_ne(
-    row(
-        {%- for column in table.columns %}
-        {{ sql.value(table, column, 'delivered', 'live', 'delivered') }}{{ ',' if not loop.last }}
-        {%- endfor %}
-    ),
-    row({{ sql.columns(table, 'live') }})
-) then update set
-    {%- for column in table.columns %}
-    {{ column }} = {{ sql.value(table, column, 'delivered', 'live', 'delivered') }}{{ ',' if not loop.last }}
-    {%- endfor %}
-when not matched then insert (user_id, {{ table.columns | join(', ') }})
-    values (delivered.user_id, {{ sql.columns(table, 'delivered') }});
-{% if table.name != 'users' %}
-select staging.set_keys(table_name) from own_claim;
-{% endif %}
--- every row that this transaction has written is new or updated
-create temporary table upserted on commit drop as
+-- new and changed rows, as live is to have them; found by both processors, which a merge alone would not use
+create temporary table changed on commit drop as
 with
-after_upsert as (
-    select
-        count(*) as row_count,
-        count(*) filter (where live.xmin = pg_current_xact_id()::xid) as written
-    from public.{{ table.name }} as live
-),
-
-new_rows as (
-    select after_upsert.row_count - before_upsert.row_count as inserted
-    from after_upsert
-    cross join before_upsert
+-- a scalar: processes that share a query do not see each other's temporary tables
+file as (
+    select (select not_delivered from own_claim) as not_delivered
+    where exists (select from own_claim)
 )
 
 select
-    new_rows.inserted,
-    after_upsert.written - new_rows.inserted as updated
-from after_upsert
-cross join new_rows;
+    delivered.user_id,
+    {%- for column in table.columns %}
+    {{ sql.value(table, column, 'delivered', 'live') }} as {{ column }},
+    {%- endfor %}
+    live.user_id is null as is_new
+from staging.{{ table.name }}_{{ month.suffix }} as delivered
+cross join file
+left join public.{{ table.name }} as live on delivered.user_id = live.user_id
+where
+    live.user_id is null
+    or record_image_ne(
+        row(
+            {%- for column in table.columns %}
+            {{ sql.value(table, column, 'delivered', 'live') }}{{ ',' if not loop.last }}
+            {%- endfor %}
+        ),
+        row({{ sql.columns(table, 'live') }})
+    );
+{% if table.name != 'users' %}
+select staging.lift_keys(table_name) from own_claim;
+{% endif %}
+merge into public.{{ table.name }} as live
+using changed on live.user_id = changed.user_id
+when matched then update set
+    {%- for column in table.columns %}
+    {{ column }} = changed.{{ column }}{{ ',' if not loop.last }}
+    {%- endfor %}
+when not matched then insert (user_id, {{ table.columns | join(', ') }})
+    values (changed.user_id, {{ sql.columns(table, 'changed') }});
+{% if table.name != 'users' %}
+select staging.set_keys(table_name) from own_claim;
+{% endif %}
+create temporary table upserted on commit drop as
+select
+    count(*) filter (where is_new) as inserted,
+    count(*) filter (where not is_new) as updated
+from changed;
 
 -- a repeated try finds nothing left to change: the first one's counts are the month's
 update staging.live_claims as claim

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import decimal
+import gc
 import importlib.util
 import logging
 import os
@@ -30,6 +31,7 @@ def great_expectations() -> Any:
 
     import streamflow.metrics  # noqa: F401 (it registers)
 
+    gc.freeze()  # what is imported stays: collections need not look at it again, and forks share it longer
     return great_expectations
 
 
@@ -68,7 +70,7 @@ def run_suite(
 
     def connect() -> Any:
         connection = hook.get_conn()
-        connection.execute("set work_mem = '128MB'")  # as much as memory.sql gives the month's other steps
+        connection.execute("set work_mem = '128MB'")  # as much as resources.sql gives the month's other steps
         connection.commit()
         return connection
 
