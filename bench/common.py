@@ -53,14 +53,14 @@ class Delivery:
             return file.readline().strip().split(",")
 
 
-def deliveries(users: int, months: int) -> list[Delivery]:
+def deliveries(users: int, months: int, first: str = FIRST_MONTH) -> list[Delivery]:
     """Return the months' deliveries, generated in a process of its own if they are not there."""
-    folder = WORK / f"deliveries-{users}x{months}"
+    folder = WORK / f"deliveries-{users}x{months}-{first}"
     found = [Delivery(number, folder / f"month_{number:03d}") for number in range(months)]
     if not (found[-1].folder / "labels.csv").exists():
         print(f"Generating {months} months of {users:,} users …", flush=True)
         command = [sys.executable, ROOT / "tools" / "generate_deliveries.py", folder]
-        subprocess.run([*command, "--users", str(users), "--months", str(months)], check=True)
+        subprocess.run([*command, "--users", str(users), "--months", str(months), "--first", first], check=True)
     return found
 
 

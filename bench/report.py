@@ -186,21 +186,22 @@ def plot(found: dict[str, Any]) -> None:
     results = found["results"]
     sizes = sorted({result["users"] for result in results})
     months = sorted({result["month"] for result in results})
+    colours = dict(zip(TITLES, mpl.colormaps["tab20"].colors, strict=False))  # the same in every panel
     figure, panels = plt.subplots(1, len(months) + 1, figsize=(6 * (len(months) + 1), 5), squeeze=False)
     for panel, month in zip(panels[0], months, strict=False):
         rows = {result["users"]: seconds(result) for result in results if result["month"] == month}
         for name in dict.fromkeys(name for row in rows.values() for name in row):
-            marks = {"linestyle": ":" if TITLES[name].startswith(" ") else "-", "marker": "."}
+            dots = ":" if TITLES[name].startswith(" ") else "-"
+            marks = {"linestyle": dots, "marker": ".", "color": colours[name]}
             panel.plot(sizes, [rows[size].get(name) for size in sizes], label=TITLES[name].strip(), **marks)
         panel.set(title=f"month {month}", xlabel="users", ylabel="seconds", xscale="log", yscale="log")
         panel.grid(visible=True, alpha=0.3)
-    panels[0][0].legend(fontsize=7)
     memory = panels[0][-1]
     for name in (name for name in TITLES if name in results[0]):
         peaks = [max(r[name]["peak_mb"] for r in results if r["users"] == size) for size in sizes]
-        memory.plot(sizes, peaks, label=TITLES[name].strip(), marker=".")
+        memory.plot(sizes, peaks, marker=".", color=colours[name])
     memory.set(title="peak memory of the client", xlabel="users", ylabel="MB", xscale="log", yscale="log")
     memory.grid(visible=True, alpha=0.3)
-    memory.legend(fontsize=7)
-    figure.tight_layout()
-    figure.savefig(WORK / "results.png", dpi=110)
+    figure.legend(*panels[0][0].get_legend_handles_labels(), fontsize=8, ncols=4, loc="lower center")
+    figure.tight_layout(rect=(0, 0.13, 1, 1))
+    figure.savefig(WORK / "results.png", dpi=80)

@@ -20,14 +20,21 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "plugins"))
 
 from streamflow.tables import TABLES
 
-FIRST_MONTH = pd.Period("2024-01", "M")
 CONTRACTS = ["Month-to-month", "One year", "Two year"]
 SERVICES = ["Fiber optic", "DSL", "No"]
 ADD_ONS = TABLES["subscriptions"].optional
 OPTIONAL_FROM = 2  # month number
 
 
-def generate(folder: Path, users: int, months: int, seed: int, turnover: float = 0.02, changed: float = 0.3) -> None:
+def generate(
+    folder: Path,
+    users: int,
+    months: int,
+    seed: int,
+    turnover: float = 0.02,
+    changed: float = 0.3,
+    first: str = "2024-01",
+) -> None:
     """Write ``months`` month folders.
 
     Args:
@@ -37,11 +44,12 @@ def generate(folder: Path, users: int, months: int, seed: int, turnover: float =
         seed: of the random numbers.
         turnover: share of users that leaves, and that joins, each month.
         changed: share of staying users whose figures change each month.
+        first: the month of ``month_000``.
     """
     rng = np.random.default_rng(seed)
     moving = round(users * turnover)
     everyone = users + moving * (months - 1)
-    people = _people(rng, everyone, users, moving)
+    people = _people(rng, everyone, users, moving, pd.Period(first, "M"))
     figures = _figures(rng, people)
     present = np.arange(users)
     for month in range(months):
@@ -57,14 +65,16 @@ def generate(folder: Path, users: int, months: int, seed: int, turnover: float =
             frame.to_csv(target / f"{name}.csv", index=False)
 
 
-def _people(rng: np.random.Generator, everyone: int, users: int, moving: int) -> dict[str, np.ndarray]:
+def _people(
+    rng: np.random.Generator, everyone: int, users: int, moving: int, first_month: pd.Period
+) -> dict[str, np.ndarray]:
     """What stays as it is for a user: everything that is known at sign-up."""
     number = np.arange(everyone)
-    first = FIRST_MONTH.start_time.to_datetime64().astype("datetime64[D]")
+    first = first_month.start_time.to_datetime64().astype("datetime64[D]")
     # the first users joined in the six years before; those of a later month within that month's first four weeks
     joined_in = np.where(number < users, -1, (number - users) // max(moving, 1) + 1)
     starts = np.array(
-        [(FIRST_MONTH + int(m)).start_time.to_datetime64().astype("datetime64[D]") for m in range(joined_in.max() + 1)]
+        [(first_month + int(m)).start_time.to_datetime64().astype("datetime64[D]") for m in range(joined_in.max() + 1)]
         or [first]
     )
     signup = np.where(
@@ -154,6 +164,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--turnover", type=float, default=0.02, help="share of users that leaves and joins a month")
     parser.add_argument("--changed", type=float, default=0.3, help="share of users whose figures change a month")
+    parser.add_argument("--first", default="2024-01", metavar="YYYY-MM", help="the month of month_000")
     generate(**vars(parser.parse_args()))
 
 
