@@ -12,7 +12,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 WITH_SERVER = .venv/bin/python tools/embedded.py run
 
-.PHONY: help setup run test ui psql verify bench schema lint lock sample clean
+.PHONY: help setup run test ui psql verify bench schema env deploy-check lint lock sample clean
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -36,6 +36,12 @@ verify: setup ## compare snapshots with the ledger and live with the newest snap
 
 schema: setup ## install roles and schema into a deployment's database: DATABASE=postgresql://admin@host/streamflow
 	@.venv/bin/python tools/install_schema.py '$(DATABASE)'
+
+env: ## write .env for docker-compose.yaml, with fresh secrets; never overwrites
+	@$(PYTHON) tools/make_env.py
+
+deploy-check: ## bring docker-compose.yaml up with two workers, kill one, check everything, take it down (needs docker)
+	@$(PYTHON) tools/deploy_check.py
 
 bench: setup ## measure the month beside psql, pandas and peers (USERS="7043 100000" PEERS=1 ONLY="floor package" HISTORY=36 SCHEDULER=1)
 	@.venv/bin/python bench/run.py

@@ -1,0 +1,57 @@
+"""Prepare the databases of docker-compose.yaml, or bring them up to date; the service `init`.
+
+Two databases on one server: `airflow` for Airflow's metadata, owned by the role of that name, and `streamflow` for the
+data, with the roles of include/sql/roles.sql. Each role connects to its own database only. Run as the server's
+administrator (PGHOST, PGUSER, PGPASSWORD); every start runs it again, so new passwords in .env and newer versions of
+the schema need no more than `docker compose up`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import psycopg
+from psycopg import sql
+
+import install_schema
+
+PASSWORDS = {
+    "airflow": "AIRFLOW_DB_PASSWORD",
+    "streamflow_ingest": "STREAMFLOW_INGEST_PASSWORD",
+    "streamflow_reader": "STREAMFLOW_READER_PASSWORD",
+}
+
+
+def make_databases(admin: psycopg.Connection) -> None:
+    """Create what is not there yet, and let only the owners in."""
+    if not admin.execute("select to_regrole('airflow')").fetchone()[0]:
+        admin.execute("create role airflow login")
+    found = {name for (name,) in admin.execute("select datname from pg_database")}
+    if "airflow" not in found:
+        admin.execute("create database airflow owner airflow")
+    if "streamflow" not in found:
+        admin.execute("create database streamflow")
+    for database in ("airflow", "postgres", "template1"):
+        admin.execute(sql.SQL("revoke connect on database {} from public").format(sql.Identifier(database)))
+
+
+def set_password(admin: psycopg.Connection, role: str, password: str) -> None:
+    """Set it as psql's \\password does: the server and its logs only see what the password is checked against."""
+    verifier = admin.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256")
+    admin.execute(sql.SQL("alter role {} password {}").format(sql.Identifier(role), verifier.decode()))
+
+
+def main() -> None:
+    """Prepare both databases, then become `airflow db migrate`."""
+    with psycopg.connect("dbname=postgres", autocommit=True) as admin:
+        make_databases(admin)
+        install_schema.install("dbname=streamflow")
+        for role, variable in PASSWORDS.items():
+            set_password(admin, role, os.environ[variable])
+    print("Databases, roles and StreamFlow's schema are up to date; Airflow's metadata:", flush=True)
+    os.execvp("airflow", ["airflow", "db", "migrate"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,53 @@
+"""Write .env with fresh random secrets for docker-compose.yaml; `make env`. What is there already is never overwritten.
+
+.env.example is the template: each variable that it leaves empty is a secret, and each of them gets a value of its own.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import secrets
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+TEMPLATE = ROOT / ".env.example"
+GENERATORS: dict[str, Callable[[], str]] = {
+    # what Fernet.generate_key() returns
+    "AIRFLOW_FERNET_KEY": lambda: base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+    # people type this one
+    "AIRFLOW_UI_PASSWORD": lambda: secrets.token_urlsafe(12),
+}
+
+
+def secret(name: str) -> str:
+    """Return a new secret; letters and digits only, unless ``name`` needs another form, so that URIs need no quoting."""
+    return GENERATORS.get(name, lambda: secrets.token_hex(24))()
+
+
+def render(template: str) -> str:
+    """Return the template with every empty variable filled in."""
+    return re.sub(r"^([A-Z_]+)=$", lambda found: f"{found[1]}={secret(found[1])}", template, flags=re.MULTILINE)
+
+
+def main(args: list[str]) -> int:
+    """Write the file, by default .env beside docker-compose.yaml; return the exit code."""
+    path = Path(args[0]) if args else ROOT / ".env"
+    text = render(TEMPLATE.read_text())
+    try:
+        # O_EXCL: neither an existing file nor a link is ever written through
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        print(f"{path} exists and stays as it is. Its secrets are in use; to begin anew: docker compose down -v, rm it.")
+        return 1
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+    print(f"{path}: written, for your eyes only. The UI's user is admin, the password AIRFLOW_UI_PASSWORD in there.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
