@@ -9,6 +9,7 @@ the schema need no more than `docker compose up`.
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 
 import psycopg
@@ -37,20 +38,20 @@ def make_databases(admin: psycopg.Connection) -> None:
 
 
 def set_password(admin: psycopg.Connection, role: str, password: str) -> None:
-    """Set it as psql's \\password does: the server and its logs only see what the password is checked against."""
+    """Set it as psql's own command does: server and logs see only what the password will be checked against."""
     verifier = admin.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256")
     admin.execute(sql.SQL("alter role {} password {}").format(sql.Identifier(role), verifier.decode()))
 
 
-def main() -> None:
-    """Prepare both databases, then become `airflow db migrate`."""
+def main() -> int:
+    """Prepare both databases; return the exit code."""
     with psycopg.connect("dbname=postgres", autocommit=True) as admin:
         make_databases(admin)
         install_schema.install("dbname=streamflow")
         for role, variable in PASSWORDS.items():
             set_password(admin, role, os.environ[variable])
     print("Databases, roles and StreamFlow's schema are up to date; Airflow's metadata:", flush=True)
-    os.execvp("airflow", ["airflow", "db", "migrate"])
+    return subprocess.run(["airflow", "db", "migrate"], check=False).returncode
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ GENERATORS: dict[str, Callable[[], str]] = {
 
 
 def secret(name: str) -> str:
-    """Return a new secret; letters and digits only, unless ``name`` needs another form, so that URIs need no quoting."""
+    """Return a new secret; of letters and digits, so that URIs need no quoting, if it need not be of another form."""
     return GENERATORS.get(name, lambda: secrets.token_hex(24))()
 
 
@@ -41,7 +41,9 @@ def main(args: list[str]) -> int:
         # O_EXCL: neither an existing file nor a link is ever written through
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        print(f"{path} exists and stays as it is. Its secrets are in use; to begin anew: docker compose down -v, rm it.")
+        print(
+            f"{path} exists and stays as it is. Its secrets are in use; to begin anew: docker compose down -v, rm it."
+        )
         return 1
     with os.fdopen(descriptor, "w") as file:
         file.write(text)
