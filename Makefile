@@ -40,8 +40,8 @@ schema: setup ## install roles and schema into a deployment's database: DATABASE
 env: ## write .env for docker-compose.yaml, with fresh secrets; never overwrites
 	@$(PYTHON) tools/make_env.py
 
-deploy-check: ## bring docker-compose.yaml up with two workers, kill one, check everything, take it down (needs docker)
-	@$(PYTHON) tools/deploy_check.py
+deploy-check: setup ## bring docker-compose.yaml up with two workers, kill one, check everything, take it down (needs docker)
+	@.venv/bin/python tools/deploy_check.py
 
 bench: setup ## measure the month beside psql, pandas and peers (USERS="7043 100000" PEERS=1 ONLY="floor package" HISTORY=36 SCHEDULER=1)
 	@.venv/bin/python bench/run.py

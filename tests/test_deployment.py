@@ -230,7 +230,9 @@ def test_env_is_never_committed():
 
 
 def test_astro_project_has_its_files():
-    assert yaml.safe_load((ROOT / ".astro" / "config.yaml").read_text())["project"]["name"]
+    config = yaml.safe_load((ROOT / ".astro" / "config.yaml").read_text())
+    assert config == {"project": {"name": "streamflow"}, "postgres": {"tag": "17"}}
+    assert "image: postgres:17\n" in COMPOSE
     for name in ("packages.txt", "requirements.txt", "dags", "plugins", "include", "airflow_settings.yaml"):
         assert (ROOT / name).exists(), name
     assert Path(ROOT / "packages.txt").read_text().strip() == ""
