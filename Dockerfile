@@ -2,11 +2,11 @@
 ARG AIRFLOW_IMAGE=apache/airflow:3.3.2
 FROM ${AIRFLOW_IMAGE}
 
-# The versions of requirements.lock, each by its hash. The image brings the Airflow of the same version, and Celery and
-# Redis clients on top; the check says if one of those does not go with the rest.
+# The versions of requirements.lock, each by its hash. The image brings the same Airflow and more providers; the checks
+# say if one of those does not go with the rest.
 COPY requirements.txt requirements.lock ./
 RUN uv pip install --no-cache --compile-bytecode --require-hashes -r requirements.txt -c requirements.lock \
- && uv pip check \
+ && uv pip check && python -c "import airflow.providers.celery.executors.celery_executor" \
  && { python -m compileall -qq "$(python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" || true; }
 # (all that the image brings is compiled too, else each container does it for itself; templates among it cannot be)
 

@@ -175,9 +175,14 @@ def test_the_image_is_of_the_version_that_is_required_and_by_the_lock():
     assert f"image: streamflow-airflow:{version}\n" in COMPOSE
     assert "--require-hashes -r requirements.txt -c requirements.lock" in dockerfile
     lock = (ROOT / "requirements.lock").read_text()
-    for name, pin in re.findall(r"^([a-z-]+)(?:\[.*\])?==(.*)$", requirements, re.MULTILINE):
+    for name, pin in re.findall(r"^([a-z-]+)(?:\[.*\])?==(\S+)", requirements, re.MULTILINE):
         assert f"\n{name}=={pin} " in f"\n{lock}", name
     assert "apache-airflow-providers-celery==" in requirements
+
+
+def test_the_locked_celery_is_one_that_its_provider_can_import():
+    command = [sys.executable, "-c", "import airflow.providers.celery.executors.celery_executor"]
+    subprocess.run(command, check=True, capture_output=True)
 
 
 def test_the_image_takes_nothing_but_what_it_copies():
