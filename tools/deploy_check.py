@@ -6,6 +6,7 @@ that is printed is a check that was made. Exits 1 if one fails, after the last l
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 import json
@@ -32,7 +33,7 @@ from streamflow.tables import TABLES
 
 ROOT = Path(__file__).resolve().parents[1]
 DAG = "/api/v2/dags/streamflow_monthly_ingest"
-USERS = 200_000  # so that a load takes long enough to be killed in its middle
+USERS = 100_000  # so that a load takes long enough to be killed in its middle
 PATIENCE = 900  # seconds for a month on a busy machine
 AIRFLOW = ("api-server", "scheduler", "dag-processor", "triggerer")
 # waits for the COPY of a file to be under way, and says which table it fills from which worker; a wait within one
@@ -46,7 +47,7 @@ begin
             select copying.relid::regclass::text, host(active.client_addr), copying.tuples_processed
             from pg_stat_progress_copy as copying
             inner join pg_stat_activity as active using (pid)
-            where copying.command = 'COPY FROM' and copying.tuples_processed > 20000;
+            where copying.command = 'COPY FROM' and copying.tuples_processed > 5000;
         if found then return; end if;
         perform pg_sleep(0.01);
     end loop;
@@ -81,7 +82,8 @@ class Stack:
         self.token = ""
         template = make_env.TEMPLATE.read_text()
         self.secrets = re.findall(r"^([A-Z_]+)=$", template, re.MULTILINE)
-        make_env.main([str(self.env_file)])
+        with contextlib.redirect_stdout(None):
+            make_env.main([str(self.env_file)])
         with self.env_file.open("a") as file:
             file.write(
                 f"DELIVERIES={self.deliveries}\nAIRFLOW_PORT={self.port}\nPOSTGRES_PORT={self.database_port}\n"
@@ -247,7 +249,7 @@ def no_process_is_root(stack: Stack, incoming: Path) -> str:
     processes = 0
     for name, one in stack.containers().items():
         if one["State"]["Running"]:
-            users = [line.split(None, 1)[0] for line in docker("top", name, "-eo", "uid,args").splitlines()[1:]]
+            users = [line.split()[1] for line in docker("top", name, "-eo", "pid,uid,args").splitlines()[1:]]
             expect("0" not in users, f"{one['Name']}: {users}")
             processes += len(users)
     return f"{processes} processes"
@@ -269,7 +271,7 @@ def secrets_are_where_they_are_needed(stack: Stack, incoming: Path) -> str:
                 holders.setdefault(name, set()).add(service)
         texts[service] = texts.get(service, "") + json.dumps(one)
         if one["State"]["Running"]:
-            texts[service] += docker("top", one["Id"], "-eo", "uid,args")
+            texts[service] += docker("top", one["Id"], "-eo", "pid,uid,args")
     for where, text in texts.items():
         for name in stack.secrets:
             expect(stack.values[name] not in text, f"{name} in {where}")

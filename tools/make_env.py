@@ -25,7 +25,7 @@ GENERATORS: dict[str, Callable[[], str]] = {
 
 def secret(name: str) -> str:
     """Return a new secret; of letters and digits, so that URIs need no quoting, if it need not be of another form."""
-    return GENERATORS.get(name, lambda: secrets.token_hex(24))()
+    return GENERATORS.get(name, lambda: secrets.token_hex(32))()
 
 
 def render(template: str) -> str:
