@@ -88,7 +88,7 @@ class Stack:
             file.write(
                 f"DELIVERIES={self.deliveries}\nAIRFLOW_PORT={self.port}\nPOSTGRES_PORT={self.database_port}\n"
                 "AIRFLOW_EXECUTOR=CeleryExecutor\nCOMPOSE_PROFILES=celery\nTASKS_A_WORKER=2\n"
-                "STREAMFLOW_SETTLE_SECONDS=5\nSTREAMFLOW_POKE_INTERVAL=5\nSTREAMFLOW_RETRY_DELAY=5\n"
+                "STREAMFLOW_SETTLE_SECONDS=5\nSTREAMFLOW_POKE_INTERVAL=5\nSTREAMFLOW_RETRY_DELAY=5\nQUEUED_TIMEOUT=90\n"
             )
         self.values = dict(line.split("=", 1) for line in self.env_file.read_text().splitlines() if "=" in line)
         # compose prefers what the shell has set to the file
