@@ -8,9 +8,21 @@ from pathlib import Path
 import pendulum
 from airflow.providers.common.sql.operators.sql import SQLExecuteQueryOperator
 from airflow.providers.standard.operators.python import PythonOperator
-from airflow.sdk import DAG, Asset, ExceptionRetryPolicy, Param, RetryAction, RetryRule, TaskGroup
+from airflow.sdk import (
+    DAG,
+    Asset,
+    DeadlineAlert,
+    DeadlineReference,
+    ExceptionRetryPolicy,
+    Param,
+    RetryAction,
+    RetryRule,
+    SyncCallback,
+    TaskGroup,
+)
 
 from streamflow import docs, settings
+from streamflow.alerts import Notifier
 from streamflow.gate import GateOperator
 from streamflow.guard import check_month
 from streamflow.load import LoadCsvOperator
@@ -35,6 +47,12 @@ with DAG(
     start_date=START,
     catchup=False,  # unpausing starts no run for a month of long ago; history is a backfill's
     max_active_runs=1,  # one month after the other; a backfill has a limit of its own
+    on_failure_callback=[Notifier()],
+    deadline=DeadlineAlert(  # a month's run is queued on the first of the next one
+        reference=DeadlineReference.DAGRUN_QUEUED_AT,
+        interval=timedelta(days=settings.seal_within_days()),
+        callback=SyncCallback(Notifier),
+    ),
     default_args={
         "owner": "streamflow",
         "retries": 2,

@@ -9,6 +9,7 @@ import pendulum
 from airflow.sdk import DAG
 
 from streamflow import docs
+from streamflow.alerts import Notifier
 from streamflow.templating import MACROS
 from streamflow.verify import VerifyOperator
 
@@ -19,6 +20,7 @@ with DAG(
     schedule="0 5 * * 0",  # Sundays at 05:00 UTC
     start_date=pendulum.datetime(2024, 1, 1),
     catchup=False,
+    on_failure_callback=[Notifier()],
     default_args={"owner": "streamflow", "retries": 2, "retry_delay": timedelta(minutes=1)},
     tags=["streamflow", "weekly", "verify"],
     template_searchpath=str(Path(__file__).parents[1] / "include" / "sql"),

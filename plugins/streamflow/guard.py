@@ -34,7 +34,7 @@ def check_month(as_of: str, first_month: str, **context: Any) -> dict[str, str]:
             run without data interval, or one whose interval Airflow took from the clock.
     """
     try:
-        month = Month.parse(as_of or _interval_end(context))
+        month = month_of(as_of, context["dag_run"], context.get("data_interval_end"))
         folder = month.folder(first_month)
         if month.as_of > (today := dt.datetime.now(dt.UTC).date()):
             raise MonthError(f"as_of {month} lies in the future: today is {today} (UTC).")
@@ -44,17 +44,28 @@ def check_month(as_of: str, first_month: str, **context: Any) -> dict[str, str]:
     return {"as_of": str(month), "folder": folder}
 
 
-def _interval_end(context: dict[str, Any]) -> str:
-    run = context["dag_run"]
-    end = context.get("data_interval_end")
-    if end is None:
+def month_of(as_of: str | None, run: Any, interval_end: dt.datetime | None) -> Month:
+    """Return the month that a run means.
+
+    Args:
+        as_of: the run's param, if it has a value.
+        run: the run's record: ``run_type``, ``logical_date`` and ``run_after``.
+        interval_end: the end of its data interval, if it has one.
+
+    Raises:
+        MonthError: if it names no month end, or its interval comes from the clock.
+    """
+    if as_of:
+        return Month.parse(as_of)
+    if interval_end is None:
         raise MonthError(f"this run has no data interval, so it names no month. {_HOW_TO}")
+    day = interval_end.date()
     if run.run_type == "manual" and run.logical_date is not None:
         # `airflow dags trigger --logical-date` takes the interval from the time of triggering, not from that date
         meant = last_month_end(run.logical_date.date())
-        if end.date() != meant and end.date() == last_month_end(run.run_after.date()):
+        if day != meant and day == last_month_end(run.run_after.date()):
             raise MonthError(
                 f"this run's logical date is {run.logical_date.date()}, which means {meant}, but Airflow took its "
-                f"data interval from the clock, which means {end.date()}. {_HOW_TO}"
+                f"data interval from the clock, which means {day}. {_HOW_TO}"
             )
-    return end.date().isoformat()
+    return Month.parse(day.isoformat())

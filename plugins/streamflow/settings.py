@@ -30,6 +30,11 @@ def wait_timeout() -> int:
     return conf.getint(SECTION, "wait_timeout", fallback=14 * 24 * 3600)
 
 
+def seal_within_days() -> float:
+    """Days after which a month whose run was queued is late if it is not sealed."""
+    return conf.getfloat(SECTION, "seal_within_days", fallback=5.0)
+
+
 def max_file_bytes() -> int:
     """Size from which on a delivered file is taken for a mistake and not read; about ten million users."""
     return conf.getint(SECTION, "max_file_bytes", fallback=2 * 1024**3)

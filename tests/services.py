@@ -1,0 +1,184 @@
+"""What `make ui` starts, running for a module of tests, and hands to work with it."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+import embedded
+from conftest import ROOT
+from generate_deliveries import generate
+from months import Database
+
+DAG = "/api/v2/dags/streamflow_monthly_ingest"
+PATIENCE = 600  # seconds for a month; alone on two cores it takes 30
+# tools/ui.py itself, but for its log and password files, which are the developer's
+SERVICES = """
+import sys
+from pathlib import Path
+tools, folder = map(Path, sys.argv[1:])
+sys.path.insert(0, str(tools))
+import ui
+ui.LOGS = folder
+ui.PASSWORDS = folder / "passwords.json"
+sys.exit(ui.main())
+"""
+# the tasks are forked from the scheduler: great_expectations is imported once, not in each of some thirty validations,
+# which would be most of the module's time. That they import it themselves is for test_end_to_end.py to see.
+LOCAL_SETTINGS = 'import sys\nif "scheduler" in sys.argv:\n    import great_expectations\n'
+
+
+def wait_until(is_so: Callable[[], Any], what: Callable[[], str]) -> Any:
+    """Return what ``is_so`` returns as soon as that is true; fail, saying ``what`` is instead, after PATIENCE."""
+    deadline = time.monotonic() + PATIENCE
+    while not (found := is_so()):
+        assert time.monotonic() < deadline, what()
+        time.sleep(1)
+    return found
+
+
+class Airflow:
+    """The REST API and the command line; what the connections streamflow_db and streamflow_fs name."""
+
+    def __init__(self, address: str, password: str, database: Database, deliveries: Path) -> None:
+        self.database = database
+        self.deliveries = deliveries
+        self.client = httpx.Client(base_url=address, timeout=60)
+        token = self.client.post("/auth/token", json={"username": "admin", "password": password})
+        self.client.headers["Authorization"] = f"Bearer {token.raise_for_status().json()['access_token']}"
+
+    def get(self, path: str, **query: Any) -> Any:
+        return self.client.get(path, params=query).raise_for_status().json()
+
+    def post(self, path: str, **body: Any) -> Any:
+        response = self.client.post(path, json=body)
+        assert response.is_success, response.text
+        return response.json()
+
+    def runs(self) -> dict[str, str]:
+        """State by run id, of every run that there is."""
+        return {run["dag_run_id"]: run["state"] for run in self.get(f"{DAG}/dagRuns", limit=100)["dag_runs"]}
+
+    def trigger(self, logical_date: str | None, path: str = DAG, **conf: Any) -> str:
+        """Trigger a run as the UI's button does; return its id."""
+        date = f"{logical_date}T00:00:00Z" if logical_date else None
+        return self.post(f"{path}/dagRuns", logical_date=date, conf=conf)["dag_run_id"]
+
+    def tasks(self, run: str, path: str = DAG) -> dict[str, str | None]:
+        found = self.get(f"{path}/dagRuns/{run}/taskInstances", limit=100)["task_instances"]
+        return {one["task_id"]: one["state"] for one in found}
+
+    def end_of(self, run: str, path: str = DAG) -> str:
+        """Wait for the end of a run; return its state."""
+
+        def ended() -> str | None:
+            state = self.get(f"{path}/dagRuns/{run}")["state"]
+            return state if state in ("success", "failed") else None
+
+        state = wait_until(ended, lambda: f"{run} does not end: {self.tasks(run, path)}")
+        print(run, state, self.tasks(run, path))  # pytest shows it if the test fails
+        return state
+
+    def task(self, run: str, task: str) -> dict[str, Any]:
+        return self.get(f"{DAG}/dagRuns/{run}/taskInstances/{task}")
+
+    def reason(self, run: str, task: str) -> str:
+        """The message that the log of a failed task ends with, as the UI shows it; the task was not tried again."""
+        found = self.task(run, task)
+        assert (found["state"], found["try_number"]) == ("failed", 1)
+        log = self.get(f"{DAG}/dagRuns/{run}/taskInstances/{task}/logs/1", full_content=True)["content"]
+        last = [line for line in log if not line["event"].startswith("::")][-1]  # groups that the UI folds
+        return last["error_detail"][0]["exc_value"]
+
+    def backfill(self, *arguments: str) -> dict[str, str]:
+        """Run `airflow backfill create`, when the one before is over, and wait for its runs; return all ``runs``."""
+
+        def active() -> list:
+            found = self.get("/api/v2/backfills", dag_id="streamflow_monthly_ingest")["backfills"]
+            return [one for one in found if not one["completed_at"]]
+
+        # Airflow allows one at a time, and looks every 30 s whether it is over
+        wait_until(lambda: not active(), lambda: f"still active: {active()}")
+        command = ["airflow", "backfill", "create", "--dag-id", "streamflow_monthly_ingest", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        for run, state in self.runs().items():
+            if state not in ("success", "failed"):
+                self.end_of(run)
+        return self.runs()
+
+
+def stop(services: subprocess.Popen) -> list[psutil.Process]:
+    """Stop tools/ui.py with a SIGTERM; kill and return what outlives it."""
+    started = psutil.Process(services.pid).children(recursive=True)
+    services.terminate()
+    try:
+        services.wait(90)
+    except subprocess.TimeoutExpired:
+        services.kill()
+    _, left = psutil.wait_procs(started, timeout=5)
+    left = [process for process in left if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+    for process in left:
+        process.kill()
+    return left
+
+
+@contextmanager
+def running(server, schema: str, folder: Path, months: int, **environment: Any) -> Iterator[Airflow]:
+    """Run what `make ui` starts, with home, databases, deliveries and a port of its own.
+
+    Args:
+        server: the tests' PostgreSQL.
+        schema: the template of the data's database.
+        folder: an empty folder for everything; its name is part of the databases' names.
+        months: how many month folders to deliver.
+        environment: what to set besides.
+    """
+    generate(folder / "deliveries", users=50, months=months, seed=3, turnover=0.1)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    database = Database(embedded.uri(server, f"streamflow_{folder.name}", template=schema, user="streamflow_ingest"))
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {
+            "PORT": port,
+            "AIRFLOW_HOME": folder / "airflow",
+            # not the session's metadata, where other tests leave runs for the same dates
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": embedded.uri(server, f"airflow_{folder.name}", "+psycopg2"),
+            "AIRFLOW_CONN_STREAMFLOW_DB": database.uri,
+            "AIRFLOW_CONN_STREAMFLOW_FS": json.dumps({"conn_type": "fs", "extra": {"path": f"{folder}/deliveries"}}),
+            "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+            "AIRFLOW__CORE__PARALLELISM": 2,  # the scheduler and the API server need the cores too
+            "AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE": True,  # so that the triggerer has something to do
+            "AIRFLOW__STREAMFLOW__WAIT_TIMEOUT": PATIENCE,
+            **environment,
+        }.items():
+            patch.setenv(name, str(value))
+        (folder / "airflow" / "config").mkdir(parents=True)
+        (folder / "airflow" / "config" / "airflow_local_settings.py").write_text(LOCAL_SETTINGS)
+        # it also writes airflow.cfg, with secrets that the services have to share
+        subprocess.run(["airflow", "db", "migrate"], check=True, capture_output=True)
+        command = [sys.executable, "-c", SERVICES, ROOT / "tools", folder]
+        services = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        try:
+            said = ""
+            while not said.startswith("http"):
+                said = services.stdout.readline()
+                assert said, "tools/ui.py ended: see its message above, and ui-*.log in its folder"
+            password = json.loads((folder / "passwords.json").read_text())["admin"]
+            yield Airflow(f"http://127.0.0.1:{port}", password, database, folder / "deliveries")
+        finally:
+            left = stop(services)
+            database.close()
+    assert not left, f"outlived tools/ui.py: {left}"
