@@ -1,4 +1,7 @@
-"""What an alert says, where it goes, and what happens when it cannot. That Airflow calls it: test_scheduler.py."""
+"""What an alert says, where it goes, and what happens when it cannot.
+
+That Airflow calls it is for test_scheduler.py and test_end_to_end.py to see.
+"""
 
 from __future__ import annotations
 

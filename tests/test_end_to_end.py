@@ -151,4 +151,5 @@ def test_missing_file_times_out_and_says_which(database, deliveries):
 def test_run_for_a_month_before_the_first_is_refused(database):
     failed = dags_test("2023-12-31")
     assert failed.returncode == 1
+    assert "streamflow_monthly_ingest failed for 2023-12-31: task check_month" in failed.stdout  # the alert
     assert "as_of 2023-12-31 lies before the first month, 2024-01" in failed.stdout

@@ -43,6 +43,9 @@ class Notifier(BaseNotifier):
     It is a DAG's ``on_failure_callback``, and the callback of a DeadlineAlert, which knows the run only by its record.
     """
 
+    def render_template_fields(self, context: Any, jinja_env: Any = None) -> None:
+        """Do nothing: there is nothing to render, and the DAG that `airflow dags test` calls it with cannot."""
+
     def notify(self, context: Any) -> None:
         """Compose the alert that the context is about, log it and send it."""
         alert = self._late_month(context) if "deadline" in context else failed_run(context)
