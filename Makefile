@@ -12,10 +12,10 @@ export PYTHONDONTWRITEBYTECODE :=
 
 WITH_SERVER = .venv/bin/python tools/embedded.py run
 
-.PHONY: help setup run test ui psql verify bench schema env deploy-check lint lock sample clean
+.PHONY: help setup run test ui psql verify bench schema env deploy-check lint lock sample screenshots clean
 
 help: ## print this
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 setup: .local/.migrated ## install everything under .venv and .local (the other targets do it by themselves)
 
@@ -56,6 +56,9 @@ lock: $(UV) ## pin the whole tree anew after a change of requirements*.txt
 
 sample: setup ## write the sample deliveries in include/data anew
 	@.venv/bin/python tools/generate_deliveries.py include/data --users 1000 --months 3 --seed 1
+
+screenshots: setup ## take the pictures of docs/images anew (needs chromium and chromedriver)
+	@SCREENSHOTS=docs/images .venv/bin/python -m pytest tests/test_ui.py
 
 clean: ## remove .venv and .local: environment, databases, logs
 	@rm -rf .venv .local

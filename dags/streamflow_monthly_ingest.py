@@ -68,7 +68,7 @@ with DAG(
     params={
         "as_of": Param(
             "",
-            type="string",
+            type=["null", "string"],  # the UI's forms take a field that may not be null for one that must be filled in
             pattern=r"^(\d{4}-\d{2}-\d{2})?$",
             title="Month end",
             description="The month to load, by its last day (2024-01-31). Empty: the data interval decides.",
@@ -88,7 +88,7 @@ with DAG(
         task_id="check_month",
         doc_md=docs.CHECK_MONTH,
         python_callable=check_month,
-        op_kwargs={"as_of": "{{ params.as_of }}", "first_month": FIRST_MONTH},
+        op_kwargs={"as_of": "{{ params.as_of or '' }}", "first_month": FIRST_MONTH},
     )
     prepare = SQLExecuteQueryOperator(
         task_id="prepare",

@@ -52,6 +52,7 @@ class Airflow:
     """The REST API and the command line; what the connections streamflow_db and streamflow_fs name."""
 
     def __init__(self, address: str, password: str, database: Database, deliveries: Path) -> None:
+        self.password = password  # admin's
         self.database = database
         self.deliveries = deliveries
         self.client = httpx.Client(base_url=address, timeout=60)
