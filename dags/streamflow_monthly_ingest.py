@@ -50,7 +50,8 @@ with DAG(
     on_failure_callback=[Notifier()],
     deadline=DeadlineAlert(  # a month's run is queued on the first of the next one
         reference=DeadlineReference.DAGRUN_QUEUED_AT,
-        interval=timedelta(days=settings.seal_within_days()),
+        # in seconds: with a timedelta no run could be cleared (apache/airflow#70368)
+        interval=settings.seal_within_days() * 24 * 3600,
         callback=SyncCallback(Notifier),
     ),
     default_args={

@@ -34,9 +34,6 @@ ui.LOGS = folder
 ui.PASSWORDS = folder / "passwords.json"
 sys.exit(ui.main())
 """
-# the tasks are forked from the scheduler: great_expectations is imported once, not in each of some thirty validations,
-# which would be most of the module's time. That they import it themselves is for test_end_to_end.py to see.
-LOCAL_SETTINGS = 'import sys\nif "scheduler" in sys.argv:\n    import great_expectations\n'
 
 
 def wait_until(is_so: Callable[[], Any], what: Callable[[], str]) -> Any:
@@ -166,8 +163,6 @@ def running(server, schema: str, folder: Path, months: int, **environment: Any) 
             **environment,
         }.items():
             patch.setenv(name, str(value))
-        (folder / "airflow" / "config").mkdir(parents=True)
-        (folder / "airflow" / "config" / "airflow_local_settings.py").write_text(LOCAL_SETTINGS)
         # it also writes airflow.cfg, with secrets that the services have to share
         subprocess.run(["airflow", "db", "migrate"], check=True, capture_output=True)
         command = [sys.executable, "-c", SERVICES, ROOT / "tools", folder]

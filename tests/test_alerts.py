@@ -236,7 +236,7 @@ def test_the_dag_alerts_on_failure_and_after_five_days(dags):
     dag = dags["streamflow_monthly_ingest"]
     assert [type(one) for one in dag.on_failure_callback] == [Notifier]
     (deadline,) = dag.deadline
-    assert deadline.interval == dt.timedelta(days=5)
+    assert deadline.interval == 5 * 24 * 3600
     assert deadline.reference == DeadlineReference.DAGRUN_QUEUED_AT
     assert deadline.callback.path == "streamflow.alerts.Notifier"
 

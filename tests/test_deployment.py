@@ -20,7 +20,7 @@ from conftest import ROOT
 COMPOSE = (ROOT / "docker-compose.yaml").read_text()
 EXAMPLE = (ROOT / ".env.example").read_text()
 SECRETS = re.findall(r"^([A-Z_]+)=$", EXAMPLE, re.MULTILINE)
-OPTIONS = dict(re.findall(r"^#([A-Z_]+)=(\S+)$", EXAMPLE, re.MULTILINE))
+OPTIONS = dict(re.findall(r"^#([A-Z_]+)=(\S*)$", EXAMPLE, re.MULTILINE))
 ONE_SHOT = {"init"}
 RUNS_TASKS = {"scheduler", "triggerer", "worker"}
 
@@ -90,6 +90,11 @@ def test_each_secret_goes_only_where_it_is_needed(services):
         assert holders(name) == airflow
 
 
+def test_alerts_are_sent_by_whoever_calls_back(services):
+    holders = {name for name, one in services.items() if "AIRFLOW_CONN_STREAMFLOW_ALERTS" in one.get("environment", {})}
+    assert holders == RUNS_TASKS | {"dag-processor"}
+
+
 def test_ports_are_published_on_localhost_only(services):
     ports = [port for service in services.values() for port in service.get("ports", [])]
     assert ports
@@ -132,6 +137,7 @@ def test_workers_and_their_queue_come_with_the_profile_only(services):
 def test_connections_and_variables_are_those_of_astro(services, astro):
     environment = services["worker"]["environment"]
     assert {name for name in environment if name.startswith(("AIRFLOW_CONN_", "AIRFLOW_VAR_"))} == {
+        "AIRFLOW_CONN_STREAMFLOW_ALERTS",  # who wants one adds it
         *(f"AIRFLOW_CONN_{connection['conn_id'].upper()}" for connection in astro["connections"]),
         *(f"AIRFLOW_VAR_{variable['variable_name'].upper()}" for variable in astro["variables"]),
     }
