@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import re
 from pathlib import Path
@@ -12,6 +13,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from months import ROOT, as_csv, render
 from streamflow import settings
+from streamflow.suite import great_expectations
 from streamflow.tables import TABLES
 from streamflow.validate import ValidateOperator
 
@@ -533,3 +535,11 @@ def test_a_warning_does_not_hide_a_broken_rule(database, validate, lenient):
     (line,) = broken_rules(refused)
     assert line.startswith("column watch_hours_30d")
     assert not is_validated(database)
+
+
+def test_only_what_is_imported_is_kept_from_the_garbage_collector():
+    great_expectations()
+    frozen = gc.get_freeze_count()
+    _ = [[] for _ in range(1000)]  # what a validation would leave behind
+    assert great_expectations()
+    assert gc.get_freeze_count() == frozen > 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import decimal
+import functools
 import gc
 import importlib.util
 import logging
@@ -18,6 +19,7 @@ from airflow.providers.postgres.hooks.postgres import PostgresHook
 from streamflow import settings
 
 
+@functools.cache
 def great_expectations() -> Any:
     """Import Great Expectations, which takes seconds, and return it.
 
