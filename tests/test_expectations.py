@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import random
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -293,8 +294,10 @@ def validate(database):
         alter="",
     ) -> dict:
         database.stage(as_of, table, content, is_validated=False)
+        staged = f"staging.{table}_{as_of.replace('-', '')}"
         if alter:
-            database.run(f"alter table staging.{table}_{as_of.replace('-', '')} {alter}")
+            database.run(f"alter table {staged} {alter}")
+        database.run(f"analyze {staged}")  # as the load does
         return ValidateOperator(
             task_id="validate",
             table=TABLES[table],
@@ -465,6 +468,19 @@ def test_all_broken_rules_are_reported_at_once(validate):
     with pytest.raises(AirflowFailException, match="3 of 24 rules are broken") as refused:
         validate("usage_agg_30d", batch("usage_agg_30d", [{"user_id": None, "watch_hours_30d": -1, "skips_7d": -2}]))
     assert len(broken_rules(refused)) == 3
+
+
+@pytest.mark.parametrize("is_ordered", [True, False])
+def test_repeated_ids_are_counted_whatever_order_the_rows_come_in(database, validate, is_ordered):
+    ids = [f"user-{number:03d}" for number in (*range(100), 7, 7, 50)]
+    random.Random(3).shuffle(ids)
+    rows = [GOOD["labels"][0] | {"user_id": user} for user in (sorted(ids) if is_ordered else ids)]
+    with pytest.raises(AirflowFailException, match="5 of 103 rows") as refused:
+        validate("labels", as_csv(rows, ["user_id", "churn_label"]))
+    (line,) = broken_rules(refused)
+    assert line.startswith("column user_id: expect_column_values_to_be_unique()")
+    correlation = "select correlation from pg_stats where tablename = 'labels_20240131' and attname = 'user_id'"
+    assert (database.query(correlation)[0][0] > 0.99) == is_ordered
 
 
 def test_of_many_bad_values_a_few_are_shown(validate):

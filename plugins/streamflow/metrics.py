@@ -21,13 +21,33 @@ from great_expectations.validator.metric_configuration import MetricConfiguratio
 logging.getLogger("great_expectations.expectations.registry").setLevel(logging.ERROR)  # it warns of what is meant
 
 
+# from which on PostgreSQL's sort finds next to nothing to do; 1 is perfect order
+_IN_ORDER = 0.99
+
+
 def count_repeated(cls: Any, execution_engine: Any, metric_domain_kwargs: dict[str, Any], **_: Any) -> int:
     """Return how many rows have a value that another row has too.
 
-    Great Expectations counts over a window, for which the whole table is sorted; groups need only a hash.
+    Great Expectations counts over a window, for which the whole table is sorted; groups need only a hash. Where the
+    rows come in order, as exports often do, a sort costs even less, and mostly finds that nothing is repeated.
     """
     table, _, accessor = execution_engine.get_compute_domain(metric_domain_kwargs, domain_type=MetricDomainTypes.COLUMN)
     column = sa.column(accessor["column"])
+
+    def one(query: sa.Select) -> Any:
+        return execution_engine.execute_query(query).scalar()
+
+    (staged,) = table.element.get_final_froms()  # Great Expectations selects from a select of all its rows
+    order = sa.select(sa.column("correlation")).select_from(sa.table("pg_stats", schema="pg_catalog"))
+    order = order.where(
+        sa.column("schemaname") == staged.schema,
+        sa.column("tablename") == staged.name,
+        sa.column("attname") == accessor["column"],
+    )
+    if (one(order) or 0) > _IN_ORDER:
+        surplus = sa.select(sa.func.count(column) - sa.func.count(sa.distinct(column))).select_from(table)
+        if not one(surplus):
+            return 0
     repeated = (
         sa.select(sa.func.count().label("row_count"))
         .select_from(table)
@@ -36,8 +56,7 @@ def count_repeated(cls: Any, execution_engine: Any, metric_domain_kwargs: dict[s
         .having(sa.func.count() > 1)
         .subquery("repeated")
     )
-    total = sa.select(sa.func.coalesce(sa.func.sum(repeated.c.row_count), 0))
-    return int(execution_engine.execute_query(total).scalar())
+    return int(one(sa.select(sa.func.coalesce(sa.func.sum(repeated.c.row_count), 0))))
 
 
 register_metric(

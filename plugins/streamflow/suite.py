@@ -33,6 +33,8 @@ def great_expectations() -> Any:
 
     import streamflow.metrics  # noqa: F401 (it registers)
 
+    logging.getLogger("great_expectations.data_context.types.base").setLevel(logging.WARNING)  # it asks for more itself
+
     gc.freeze()  # what is imported stays: collections need not look at it again, and forks share it longer
     return great_expectations
 
