@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import report
-from common import WORK, Delivery, Server, deliveries
+from common import WORK, Delivery, Failed, Server, deliveries
 from floor import Floor, FloorOfTwo, Rules
 from package import Package
 from peers import Baseline, Dbt, Dlt
@@ -122,4 +122,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except Failed as error:
+        sys.exit(f"\n{error}")

@@ -18,17 +18,6 @@ from package import Airflow, by_step
 USERS = 7043
 MONTHS = 4
 PATIENCE = 600  # seconds for a run
-# what `make ui` starts, with its logs and password in the bench's folder
-SERVICES = """
-import sys
-from pathlib import Path
-tools, folder = map(Path, sys.argv[1:])
-sys.path.insert(0, str(tools))
-import ui
-ui.LOGS = folder
-ui.PASSWORDS = folder / "passwords.json"
-sys.exit(ui.main())
-"""
 BUNDLES = [
     {"name": name, "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle", "kwargs": {"path": str(path)}}
     for name, path in (("dags-folder", ROOT / "dags"), ("bench", BENCH / "dags"))
@@ -37,7 +26,7 @@ BUNDLES = [
 
 @contextmanager
 def services(airflow: Airflow) -> Iterator[None]:
-    """Keep API server, scheduler, dag-processor and triggerer up on localhost."""
+    """Keep what `make ui` starts up on localhost, with logs and password in the bench's folder."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -48,7 +37,7 @@ def services(airflow: Airflow) -> Iterator[None]:
     }
     with (WORK / "logs" / "scheduler.log").open("w") as log:
         process = subprocess.Popen(
-            [sys.executable, "-c", SERVICES, ROOT / "tools", airflow.home],
+            [sys.executable, ROOT / "tools" / "ui.py", airflow.home],
             env=airflow.env,
             stdout=log,
             stderr=log,

@@ -22,7 +22,7 @@ from airflow.sdk import (
 )
 
 from streamflow import docs, settings
-from streamflow.alerts import Notifier
+from streamflow.alerts import Notifier, is_dags_test
 from streamflow.gate import GateOperator
 from streamflow.guard import check_month
 from streamflow.load import LoadCsvOperator
@@ -54,7 +54,7 @@ with DAG(
     catchup=False,  # unpausing starts no run for a month of long ago; history is a backfill's
     max_active_runs=1,  # one month after the other; a backfill has a limit of its own
     on_failure_callback=[Notifier()],
-    deadline=None if settings.is_dags_test() else LATE,
+    deadline=None if is_dags_test() else LATE,
     default_args={
         "owner": "streamflow",
         "retries": 2,

@@ -23,17 +23,6 @@ from months import Database
 
 DAG = "/api/v2/dags/streamflow_monthly_ingest"
 PATIENCE = 600  # seconds for a month; alone on two cores it takes 30
-# tools/ui.py itself, but for its log and password files, which are the developer's
-SERVICES = """
-import sys
-from pathlib import Path
-tools, folder = map(Path, sys.argv[1:])
-sys.path.insert(0, str(tools))
-import ui
-ui.LOGS = folder
-ui.PASSWORDS = folder / "passwords.json"
-sys.exit(ui.main())
-"""
 
 
 def wait_until(is_so: Callable[[], Any], what: Callable[[], str]) -> Any:
@@ -165,14 +154,15 @@ def running(server, schema: str, folder: Path, months: int, **environment: Any) 
             patch.setenv(name, str(value))
         # it also writes airflow.cfg, with secrets that the services have to share
         subprocess.run(["airflow", "db", "migrate"], check=True, capture_output=True)
-        command = [sys.executable, "-c", SERVICES, ROOT / "tools", folder]
+        # a folder of its own: logs and password in the checkout are the developer's
+        command = [sys.executable, ROOT / "tools" / "ui.py", folder]
         services = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         try:
             said = ""
             while not said.startswith("http"):
                 said = services.stdout.readline()
-                assert said, "tools/ui.py ended: see its message above, and ui-*.log in its folder"
-            password = json.loads((folder / "passwords.json").read_text())["admin"]
+                assert said, "tools/ui.py ended: see its message above, and logs/ui-*.log in its folder"
+            password = json.loads((folder / "ui-passwords.json").read_text())["admin"]
             yield Airflow(f"http://127.0.0.1:{port}", password, database, folder / "deliveries")
         finally:
             left = stop(services)

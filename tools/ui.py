@@ -1,4 +1,7 @@
-"""Airflow's API server, scheduler, dag-processor and triggerer on localhost, until Ctrl-C; `make ui`."""
+"""Airflow's API server, scheduler, dag-processor and triggerer on localhost, until Ctrl-C; `make ui`.
+
+Logs (``logs/ui-*.log``) and the password go to .local, or to the folder that is given.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,9 @@ import urllib.request
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-LOGS = ROOT / ".local" / "logs"
-PASSWORDS = ROOT / ".local" / "ui-passwords.json"
+FOLDER = Path(sys.argv[1]) if sys.argv[1:] else ROOT / ".local"
+LOGS = Path(os.path.relpath(FOLDER / "logs"))  # as the messages name it
+PASSWORDS = FOLDER / "ui-passwords.json"
 PORT = os.environ.get("PORT", "8080")
 SERVICES = {
     "api-server": ["api-server", "--host", "127.0.0.1", "--port", PORT],
@@ -46,7 +50,7 @@ def main() -> int:
                 processes[name] = subprocess.Popen(
                     ["airflow", *command], stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
                 )
-        print("Starting; logs in .local/logs/ui-*.log …", flush=True)
+        print(f"Starting; logs in {LOGS}/ui-*.log …", flush=True)
         wait_until_up(processes)
         subprocess.run(
             ["airflow", "dags", "unpause", "streamflow_monthly_ingest", "--yes"], check=True, capture_output=True
@@ -56,7 +60,7 @@ def main() -> int:
         while all(process.poll() is None for process in processes.values()):
             time.sleep(1)
         ended = [name for name, process in processes.items() if process.poll() is not None]
-        print(f"{', '.join(ended)} ended by itself: see .local/logs/ui-{ended[0]}.log", file=sys.stderr)
+        print(f"{', '.join(ended)} ended by itself: see {LOGS}/ui-{ended[0]}.log", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 0
@@ -74,7 +78,7 @@ def wait_until_up(processes: dict[str, subprocess.Popen]) -> None:
     while time.monotonic() < deadline:
         for name, process in processes.items():
             if process.poll() is not None:
-                sys.exit(f"{name} did not start: see .local/logs/ui-{name}.log")
+                sys.exit(f"{name} did not start: see {LOGS}/ui-{name}.log")
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/api/v2/version", timeout=5):
                 known = subprocess.run(
@@ -85,7 +89,7 @@ def wait_until_up(processes: dict[str, subprocess.Popen]) -> None:
         except OSError:
             pass
         time.sleep(1)
-    sys.exit("not up after two minutes: see .local/logs/ui-*.log")
+    sys.exit(f"not up after two minutes: see {LOGS}/ui-*.log")
 
 
 def stop(processes: dict[str, subprocess.Popen]) -> None:

@@ -6,10 +6,10 @@
 {%- endmacro -%}
 
 {#- The delivered value, or for an optional column that the file left out, the stored one. `file` says which it did. -#}
-{%- macro value(table, column, delivered, stored, file='file') -%}
+{%- macro value(table, column, delivered, stored) -%}
     {%- if column in table.optional -%}
         case
-            when '{{ column }}' = any({{ file }}.not_delivered) then {{ stored }}.{{ column }}
+            when '{{ column }}' = any(file.not_delivered) then {{ stored }}.{{ column }}
             else {{ delivered }}.{{ column }}
         end
     {%- else -%}

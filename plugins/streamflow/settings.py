@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from airflow.providers.common.compat.sdk import conf
@@ -34,11 +33,6 @@ def wait_timeout() -> int:
 def seal_within_days() -> float:
     """Days after which a month whose run was queued is late if it is not sealed."""
     return conf.getfloat(SECTION, "seal_within_days", fallback=5.0)
-
-
-def is_dags_test() -> bool:
-    """Whether this is `airflow dags test`, which cannot end a run that has a deadline (apache/airflow#73428)."""
-    return sys.argv[1:3] == ["dags", "test"]
 
 
 def max_file_bytes() -> int:
