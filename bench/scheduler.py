@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,8 @@ from typing import Any
 
 from common import BENCH, ROOT, WORK, Failed, Server, deliveries
 from package import Airflow, by_step
+
+from ports import free_port
 
 USERS = 7043
 MONTHS = 4
@@ -27,12 +28,8 @@ BUNDLES = [
 @contextmanager
 def services(airflow: Airflow) -> Iterator[None]:
     """Keep what `make ui` starts up on localhost, with logs and password in the bench's folder."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     airflow.env |= {
-        "PORT": str(port),
-        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{port}/execution/",
+        "PORT": str(free_port()),
         "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(BUNDLES),
     }
     with (WORK / "logs" / "scheduler.log").open("w") as log:

@@ -18,14 +18,13 @@ class Mail(NamedTuple):
     message: EmailMessage
 
 
-class MailServer(socketserver.ThreadingTCPServer):
-    """Enough of SMTP for a client that neither encrypts nor signs in; a context manager."""
+class _Running:
+    """Serves on a port of its own from the beginning to the end of a ``with``."""
 
     daemon_threads = True
 
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Smtp)
-        self.mails: list[Mail] = []
+    def __init__(self, handler: type[socketserver.BaseRequestHandler]) -> None:
+        super().__init__(("127.0.0.1", 0), handler)
         threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
 
     @property
@@ -35,6 +34,14 @@ class MailServer(socketserver.ThreadingTCPServer):
     def __exit__(self, *_) -> None:
         self.shutdown()
         self.server_close()
+
+
+class MailServer(_Running, socketserver.ThreadingTCPServer):
+    """Enough of SMTP for a client that neither encrypts nor signs in; a context manager."""
+
+    def __init__(self) -> None:
+        self.mails: list[Mail] = []
+        super().__init__(_Smtp)
 
 
 class _Smtp(socketserver.StreamRequestHandler):
@@ -65,28 +72,21 @@ class _Smtp(socketserver.StreamRequestHandler):
         return message_from_bytes(b"".join(line.removeprefix(b".") for line in lines), policy=policy.default)
 
 
-class Webhook(ThreadingHTTPServer):
+class Webhook(_Running, ThreadingHTTPServer):
     """Keeps the JSON that is posted, by path, and answers with ``status``; a context manager."""
 
-    daemon_threads = True
-
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Post)
         self.status = 200
         self.posts: list[tuple[str, dict]] = []
-        threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
+        super().__init__(_Post)
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
+        return f"http://127.0.0.1:{self.port}"
 
     @property
     def texts(self) -> list[str]:
         return [post["text"] for _, post in self.posts]
-
-    def __exit__(self, *_) -> None:
-        self.shutdown()
-        self.server_close()
 
 
 class _Post(BaseHTTPRequestHandler):

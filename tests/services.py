@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ import embedded
 from conftest import ROOT
 from generate_deliveries import generate
 from months import Database
+from ports import free_port
 
 DAG = "/api/v2/dags/streamflow_monthly_ingest"
 PATIENCE = 600  # seconds for a month; alone on two cores it takes 30
@@ -133,9 +133,7 @@ def running(server, schema: str, folder: Path, months: int, **environment: Any) 
         environment: what to set besides.
     """
     generate(folder / "deliveries", users=50, months=months, seed=3, turnover=0.1)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     database = Database(embedded.uri(server, f"streamflow_{folder.name}", template=schema, user="streamflow_ingest"))
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {

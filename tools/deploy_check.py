@@ -14,7 +14,6 @@ import os
 import re
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -29,6 +28,7 @@ import psycopg
 
 import make_env
 from generate_deliveries import generate
+from ports import free_port
 from streamflow.tables import TABLES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -180,13 +180,6 @@ class Stack:
     def in_worker(self, *command: str) -> subprocess.CompletedProcess:
         """Run a command where tasks run."""
         return self.compose("exec", "-T", "worker", *command, check=False)
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
 
 
 def docker(*args: str) -> str:
