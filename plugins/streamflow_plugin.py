@@ -5,10 +5,10 @@ import gc
 from airflow.plugins_manager import AirflowPlugin
 
 from streamflow import preload
-from streamflow.alerts import is_dags_test
+from streamflow.process import is_airflow
 from streamflow.timetable import MonthEndTimetable
 
-if is_dags_test():
+if is_airflow("dags", "test"):
     # a short process, much of it made to stay: looking for garbage every 700 objects takes an eighth of its time
     gc.set_threshold(10_000)
 

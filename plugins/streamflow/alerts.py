@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import html
-import sys
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -113,11 +112,6 @@ def failed_run(context: Any) -> Alert:
         "What to do: the end of the failed task's log says what was expected, what was found and what to do. "
         "Then clear the task with what comes after it, or run the DAG again.",
     )
-
-
-def is_dags_test() -> bool:
-    """Whether this is `airflow dags test`, which cannot end a run that has a deadline (apache/airflow#73428)."""
-    return sys.argv[1:3] == ["dags", "test"]
 
 
 def run_month(run: Any) -> Month:
