@@ -137,7 +137,7 @@ class Server:
         """Run statements with psql and return what they print."""
         return embedded.sql(self.postgres, text, database)
 
-    def create(self, database: str, template: str = "template1", driver: str = "") -> str:
+    def create(self, database: str, template: str = "", driver: str = "") -> str:
         """Create a database anew and return its URI."""
         self.drop(database)
         return embedded.uri(self.postgres, database, driver, template)

@@ -32,7 +32,8 @@ def make_databases(admin: psycopg.Connection) -> None:
     if "airflow" not in found:
         admin.execute("create database airflow owner airflow")
     if "streamflow" not in found:
-        admin.execute("create database streamflow")
+        # text in an order that is PostgreSQL's own: faster keys, and no new image's C library brings another one
+        admin.execute("create database streamflow template template0 locale_provider builtin locale 'C.UTF-8'")
     for database in ("airflow", "postgres", "template1"):
         admin.execute(sql.SQL("revoke connect on database {} from public").format(sql.Identifier(database)))
 
