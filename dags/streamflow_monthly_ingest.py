@@ -85,6 +85,7 @@ with DAG(
         ),
     },
     template_searchpath=str(INCLUDE / "sql"),
+    jinja_environment_kwargs={"cache_size": 50},  # Airflow's 0 compiles a file anew for each of the six tables
     user_defined_macros=MACROS,
     user_defined_filters=FILTERS,
 ) as dag:

@@ -10,7 +10,7 @@ from streamflow.timetable import MonthEndTimetable
 
 if is_airflow("dags", "test"):
     # a short process, much of it made to stay: looking for garbage every 700 objects takes an eighth of its time
-    gc.set_threshold(10_000)
+    gc.set_threshold(50_000)
 
 
 class StreamflowPlugin(AirflowPlugin):

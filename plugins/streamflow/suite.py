@@ -127,9 +127,8 @@ def write_page(results: Any, path: Path) -> None:
         path: the page; one that is there is replaced at once, never half.
     """
     from great_expectations.render.renderer import ValidationResultsPageRenderer
-    from great_expectations.render.view import DefaultJinjaPageView
 
-    page = DefaultJinjaPageView().render(ValidationResultsPageRenderer(run_info_at_end=True).render(results))
+    page = _page_view().render(ValidationResultsPageRenderer(run_info_at_end=True).render(results))
     # the page's logo is fetched from its maker with the time in the address: who opens a page does not tell them
     quiet = '<meta http-equiv="Content-Security-Policy" content="img-src \'self\' data:">'
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -139,6 +138,14 @@ def write_page(results: Any, path: Path) -> None:
         part.write(page.replace("<head>", f"<head>\n{quiet}", 1))
     Path(part.name).chmod(0o644)
     Path(part.name).replace(path)
+
+
+@functools.cache
+def _page_view() -> Any:
+    """Return what lays the pages out, with its templates compiled once for all tables of ``dags test``."""
+    from great_expectations.render.view import DefaultJinjaPageView
+
+    return DefaultJinjaPageView()
 
 
 def missing_columns(results: Any) -> set[str]:
