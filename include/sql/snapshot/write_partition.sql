@@ -1,6 +1,6 @@
 -- Writes the snapshot of {{ table.name }} for a month that is not sealed yet, and keys it once it is full.
 --
--- takes:  the state of the month; month_plan
+-- takes:  the two parts of the month's state (state.sql); month_plan
 -- leaves: the partition public.{{ table.snapshots }}_{{ month.suffix }}; a sealed month's is left alone
 {% import 'macros.sql' as sql %}
 select staging.create_partition('{{ table.snapshots }}', date '{{ month.as_of }}');
