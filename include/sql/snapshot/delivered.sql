@@ -15,7 +15,7 @@ cross join (
     select not_delivered from staging.files
     where as_of = date '{{ month.as_of }}' and table_name = '{{ table.name }}'
 ) as file
--- of no month, and so without looking at one, unless the file leaves columns out
+-- no month's rows, unless the file leaves columns out
 left join (
     select * from public.{{ table.snapshots }}
     where as_of = (
