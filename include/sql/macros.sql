@@ -5,11 +5,18 @@
     {%- for column in table.columns %}{{ of }}.{{ column }}{{ ', ' if not loop.last }}{% endfor -%}
 {%- endmacro -%}
 
+{#- Which optional columns a file leaves out, as lacks_one, lacks_two … `record` is the row that has not_delivered. -#}
+{%- macro lacking(table, record) -%}
+    {%- for column in table.optional -%}
+        (select '{{ column }}' = any(not_delivered) from {{ record }}) as lacks_{{ column }}{{ ',' if not loop.last }}
+    {% endfor -%}
+{%- endmacro -%}
+
 {#- The delivered value, or for an optional column that the file left out, the stored one. `file` says which it did. -#}
 {%- macro value(table, column, delivered, stored) -%}
     {%- if column in table.optional -%}
         case
-            when '{{ column }}' = any(file.not_delivered) then {{ stored }}.{{ column }}
+            when file.lacks_{{ column }} then {{ stored }}.{{ column }}
             else {{ delivered }}.{{ column }}
         end
     {%- else -%}

@@ -38,9 +38,9 @@ where claim.as_of = date '{{ month.as_of }}' and claim.table_name = '{{ table.na
 -- new and changed rows, as live is to have them; found by both processors, which a merge alone would not use
 create temporary table changed on commit drop as
 with
--- a scalar: processes that share a query do not see each other's temporary tables
+-- scalars: processes that share a query do not see each other's temporary tables
 file as (
-    select (select not_delivered from own_claim) as not_delivered
+    select {{ sql.lacking(table, 'own_claim') }}
     where exists (select from own_claim)
 )
 

@@ -3,6 +3,7 @@
 -- takes:  the staged delivery and its file's record; the nearest earlier sealed snapshot; month_plan
 -- leaves: a query with live's columns and source_as_of, the month itself
 {% import 'macros.sql' as sql %}
+{% set record %}staging.files where as_of = date '{{ month.as_of }}' and table_name = '{{ table.name }}'{% endset %}
 select
     delivered.user_id,
     {%- for column in table.columns %}
@@ -12,8 +13,7 @@ select
 from staging.{{ table.name }}_{{ month.suffix }} as delivered
 {%- if table.optional %}
 cross join (
-    select not_delivered from staging.files
-    where as_of = date '{{ month.as_of }}' and table_name = '{{ table.name }}'
+    select {{ sql.lacking(table, record) }}
 ) as file
 -- no month's rows, unless the file leaves columns out
 left join (
