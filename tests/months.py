@@ -114,6 +114,8 @@ class Database:
             )
             with cursor.copy(copy) as stream:
                 stream.write(content)
+            delivered = cursor.rowcount
+            cursor.execute("select staging.read_dates(%s, %s)", (table, staged))
             cursor.execute(
                 render("staging/record_file.sql", as_of, shape, run_id=self.run_id),
                 {
@@ -121,7 +123,7 @@ class Database:
                     "file_bytes": len(content),
                     "file_sha256": hashlib.sha256(content).hexdigest(),
                     "not_delivered": [column for column in shape.optional if column not in header],
-                    "delivered": cursor.rowcount,
+                    "delivered": delivered,
                 },
             )
         if is_validated:

@@ -354,10 +354,26 @@ def test_what_is_no_text_of_cells_is_named_with_its_line(database, load, row, fo
     assert database.query("select count(*) from staging.files") == [(0,)]
 
 
-@pytest.mark.parametrize("written", ["01/02/2023", "1.2.2023", "31/01/2024", "2024-02-30"])
-def test_a_date_is_written_year_month_day(load, written):
-    with pytest.raises(AirflowFailException, match="line 2, column signup_date"):
-        load("users", f"user_id,signup_date\nann,{written}\n")
+@pytest.mark.parametrize(
+    "written",
+    [
+        *("01/02/2023", "1.2.2023", "31/01/2024", "2024-02-30", "20240131", "2024-1-31", "2024-01-31 00:00:00"),
+        *("05-01-24", "050124", "Jan 5 2024"),  # years that PostgreSQL would make up, or months
+        *("yesterday", "today", "epoch"),  # another date tomorrow
+        " 2024-01-31",
+    ],
+)
+def test_a_date_is_written_year_month_day(database, load, written):
+    with pytest.raises(AirflowFailException) as refused:
+        load("users", f"user_id,signup_date\nann,2023-05-01\nbob,{written}\ncid,\n")
+    assert "month_000/users.csv: 1 cell or row is not what the table needs." in str(refused.value)
+    assert f"line 3, column signup_date: expected a date (YYYY-MM-DD), found {written!r}" in str(refused.value)
+    assert database.query("select count(*) from staging.files") == [(0,)]
+
+
+def test_a_delivery_without_dates_is_loaded_for_its_suite_to_refuse(database, load):
+    load("users", "user_id,signup_day\nann,2023-05-01\n")
+    assert types(database, "users") == {"user_id": "text", "signup_day": "text"}
 
 
 def test_a_retry_follows_the_new_header_and_leaves_nothing_of_the_old(database, load):

@@ -24,6 +24,7 @@ from streamflow.tables import Table
 _BLOCK = 1 << 17  # bytes a read: little enough that the server has work left while the next are hashed
 _MAX_LINE = 1 << 20  # bytes
 _LISTED = 20  # faults that the message lists; all of them are in the report
+_DATES_AS_WRITTEN = "set local datestyle = 'ISO, YMD'"
 _END_MARK = re.compile(rb"^\\\.\r?$", re.MULTILINE)
 _NOT_LOADED = "Nothing was loaded. Correct the file and clear this task."
 
@@ -115,17 +116,17 @@ class LoadCsvOperator(BaseOperator):
                 "select staging.mirror_header(%s, %s, %s, %s)",
                 (self.table.name, staged, header, list(self.table.optional)),
             )
-            # a date is year, month, day; other orders are refused rather than guessed
-            cursor.execute("set local datestyle = 'ISO, YMD'")
             try:
                 with cursor.copy(copy) as stream:
                     for block in _blocks(first_line, file, name):
                         digest.update(block)
                         stream.write(block)
+                rows = cursor.rowcount
+                cursor.execute(_DATES_AS_WRITTEN)
+                cursor.execute("select staging.read_dates(%s, %s)", (self.table.name, staged))
             except (psycopg.DataError, psycopg.errors.ProgramLimitExceeded) as error:
                 connection.rollback()
                 raise AirflowFailException(self._explain(error, file, header, cursor, report)) from None
-            rows = cursor.rowcount
             _refuse_change(path, file, before, name)
             cursor.execute(
                 self.record_sql,
@@ -186,11 +187,14 @@ class LoadCsvOperator(BaseOperator):
             "where attrelid = %s::regclass and attnum > 0 and not attisdropped",
             (f"public.{self.table.name}",),
         ).fetchall()
-        cursor.execute("set local datestyle = 'ISO, YMD'")
+        cursor.execute(_DATES_AS_WRITTEN)
 
         def invalid(kind: str, values: list[str]) -> set[str]:
             cursor.execute(
-                "select value from unnest(%s::text[]) as value where not pg_input_is_valid(value, %s)", (values, kind)
+                "select value from unnest(%(values)s::text[]) as value where case "
+                "when not pg_input_is_valid(value, %(kind)s) then true "
+                "when %(kind)s = 'date' then value::date::text <> value end",
+                {"values": values, "kind": kind},
             )
             return {value for (value,) in cursor.fetchall()}
 
