@@ -117,3 +117,21 @@ def test_two_months(database, in_order, seed):
         if error:
             database.load_month(month, DELIVERIES[month], restate=True)
     assert database.contents() == in_order[MARCH]
+
+
+def test_a_restatement_after_the_gate_that_takes_a_rows_user_away(database):
+    database.load_month(JANUARY, delivery("ann", "bob"))
+    database.load_month(MARCH, delivery("ann", "bob"))
+    february = delivery("ann", "bob") | {"users": delivery("ann")["users"]}
+    late = database.steps(FEBRUARY, february)
+    while next(late) != "gate":
+        pass
+    other = database.another()
+    other.load_month(JANUARY, delivery("ann"), restate=True)
+    other.close()
+    before = database.contents(ledger=True)
+    with pytest.raises(psycopg.errors.RaiseException, match="rows would refer to no user, as a month was restated"):
+        list(late)
+    assert database.contents(ledger=True) == before
+    with pytest.raises(Refused, match="orphans"):
+        database.load_month(FEBRUARY, february)

@@ -24,6 +24,22 @@ select staging.require(
     'sealed snapshots would change: clear the task gate, which says what'
 );
 
+-- the gate has looked for orphans; only a restatement since can have made some
+{% set looked_for %}(
+        select may_change_sealed
+        or exists (
+            select from public.current_deliveries as sealed
+            where sealed.as_of = month_plan.previous and sealed.table_name = 'users' and sealed.revision > 1
+        )
+        from month_plan
+    ){% endset %}
+{% include 'snapshot/orphans.sql' %}
+select staging.require(
+    not exists (select from orphans),
+    'rows would refer to no user, as a month was restated since this one passed the gate: clear the task gate, which '
+    || 'says which'
+);
+
 {% include 'snapshot/stale_live.sql' %}
 {% for table in tables.values() %}
 {% include 'snapshot/write_partition.sql' %}
