@@ -55,6 +55,16 @@ def test_second_month_updates_carries_forward_and_leaves_identical_rows_unwritte
     assert database.query("select user_id, xmin from payments_agg_90d where user_id <> 'cid' order by 1") == before
 
 
+def test_a_late_month_is_counted_by_all_tables_as_the_one_before(database):
+    database.load_month(JANUARY, delivery("ann"))
+    database.load_month(MARCH, delivery("ann", "bob", "cid"))
+    database.load_month(FEBRUARY, delivery("ann", "bob", "dan"), restate=True)
+    assert database.query(
+        "select distinct as_of::text, delivered, inserted, updated, unchanged from current_deliveries "
+        "where as_of > '2024-01-31' order by 1"
+    ) == [(FEBRUARY, 3, 2, 0, 1), (MARCH, 3, 1, 0, 2)]  # March of itself adds cid; dan is carried into it
+
+
 def test_january_never_sees_february(database):
     database.load_month(JANUARY, delivery("ann"))
     january = database.query("select user_id, churn_label from labels_snapshots where as_of = '2024-01-31'")

@@ -69,9 +69,10 @@ compared as (
         on
             snapshot.user_id = earlier.user_id
             and earlier.as_of >= (select coalesce(previous, as_of) from month_plan)
-            and earlier.as_of = (
-                select max(sealed.as_of) from public.deliveries as sealed
-                where sealed.as_of < snapshot.as_of
+            and earlier.as_of = greatest(
+                (select max(sealed.as_of) from public.deliveries as sealed where sealed.as_of < snapshot.as_of),
+                -- this month is not in the ledger before its first table is
+                (select month_plan.as_of from month_plan where month_plan.as_of < snapshot.as_of)
             )
     where
         snapshot.as_of >= date '{{ month.as_of }}'
