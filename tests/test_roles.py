@@ -371,11 +371,12 @@ def test_installing_takes_over_what_another_user_made(january, tmp_path):
     for step in january.steps(FEBRUARY, delivery("ann", "cid")):
         if step == "stage labels":
             break
+    before = january.contents()
     january.run_as_admin(
-        f"{MAKE_OLDER} reassign owned by streamflow_owner to postgres; "
+        f"{MAKE_OLDER} revoke all on all tables in schema public from streamflow_ingest; "
+        "reassign owned by streamflow_owner to postgres; "
         "reassign owned by streamflow_ingest to postgres; create table public.somebody_elses (a int)"
     )
-    before = january.contents()
     done = run_install(as_admin(january.uri))
     assert done.returncode == 0, done.stderr
     assert january.contents() == before
@@ -383,4 +384,6 @@ def test_installing_takes_over_what_another_user_made(january, tmp_path):
     assert january.query(owners) == [("postgres", 1), ("streamflow_owner", 6 + 6 + 6 + 1)]
     assert_is_denied(january, "drop table labels_snapshots_20240131")
     run_of(january, tmp_path).execute("prepare")
+    january.load_month(JANUARY, delivery("ann", "bob"))
+    assert january.contents() == before
     january.load_month(FEBRUARY, delivery("ann", "cid"))

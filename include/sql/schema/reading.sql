@@ -8,11 +8,11 @@ create or replace view public.sealed_months as
 select
     as_of,
     max(revision) as revision,
-    min(sealed_at) as first_sealed_at,
+    (select min(every.sealed_at) from public.deliveries as every where every.as_of = sealed.as_of) as first_sealed_at,
     max(sealed_at) as sealed_at,
     sum(delivered) filter (where table_name = 'users') as users_delivered,
     sum(snapshot_rows) filter (where table_name = 'users') as users
-from public.current_deliveries
+from public.current_deliveries as sealed
 group by as_of;
 
 comment on view public.sealed_months is
