@@ -83,8 +83,7 @@ def test_a_backfill_of_the_first_quarter_is_three_months():
         ("2024-01-02", "2024-02-29", ["2024-02-29"]),
         ("2024-01-15", "2024-03-01", ["2024-02-29", "2024-03-31"]),
         ("2024-01-01T00:00:01", "2024-02-01", ["2024-02-29"]),
-        ("2023-06-30", "2024-01-31", ["2024-01-31"]),  # not before the timetable's own start
-        ("2020-01-01", "2023-12-31", []),
+        ("2023-11-01", "2024-01-31", ["2023-11-30", "2023-12-31", "2024-01-31"]),  # a backfill says from when on
         ("2024-01-15", "2024-01-31", []),
     ],
 )
@@ -139,6 +138,14 @@ def test_without_catchup_a_start_in_the_future_is_kept():
     start = pendulum.now("UTC").start_of("month").add(months=5)
     info = TIMETABLE.next_dagrun_info(
         last_automated_data_interval=None, restriction=TimeRestriction(start, None, catchup=False)
+    )
+    assert info.data_interval.start == start
+
+
+def test_no_month_before_the_timetables_start_is_due_by_itself():
+    start = pendulum.now("UTC").start_of("month").add(months=5)
+    info = MonthEndTimetable(start).next_dagrun_info(
+        last_automated_data_interval=None, restriction=TimeRestriction(START, None, catchup=False)
     )
     assert info.data_interval.start == start
 

@@ -73,7 +73,9 @@ class MonthEndTimetable(Timetable):
         if last_automated_data_interval is not None:
             first = _next_month(last_automated_data_interval.start.date())
         else:
-            earliest = max(restriction.earliest or _midnight(self.start), _midnight(self.start))
+            earliest = restriction.earliest or _midnight(self.start)
+            if not restriction.catchup:  # a backfill says itself from when on
+                earliest = max(earliest, _midnight(self.start))
             first = earliest.in_timezone(UTC).date()
             if earliest > _midnight(first.replace(day=1)):
                 first = _next_month(first)
