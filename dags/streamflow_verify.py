@@ -20,6 +20,7 @@ with DAG(
     schedule="0 5 * * 0",  # Sundays at 05:00 UTC
     start_date=pendulum.datetime(2024, 1, 1),
     catchup=False,
+    is_paused_upon_creation=False,  # it only reads, and who forgets to unpause it would miss it too late
     on_failure_callback=[Notifier()],
     default_args={"owner": "streamflow", "retries": 2, "retry_delay": timedelta(minutes=1)},
     tags=["streamflow", "weekly", "verify"],

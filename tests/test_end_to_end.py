@@ -16,11 +16,13 @@ from streamflow.tables import TABLES
 pytestmark = pytest.mark.usefixtures("metadata")
 
 
-def run_months(folder) -> subprocess.CompletedProcess:
-    connection = f'{{"conn_type": "fs", "extra": {{"path": "{folder}"}}}}'
+AS_JSON, AS_URI = '{{"conn_type": "fs", "extra": {{"path": "{}"}}}}', "fs://?path={}"
+
+
+def run_months(folder, connection: str = AS_JSON) -> subprocess.CompletedProcess:
     return subprocess.run(
         [sys.executable, ROOT / "tools" / "run_months.py"],
-        env=os.environ | {"AIRFLOW_CONN_STREAMFLOW_FS": connection},
+        env=os.environ | {"AIRFLOW_CONN_STREAMFLOW_FS": connection.format(folder)},
         capture_output=True,
         text=True,
         timeout=300,
@@ -61,7 +63,7 @@ def test_sample_months_then_again(database):
         ("runs",),
     ]
     before = database.contents(ledger=True)
-    again = run_months(ROOT / "include" / "data")
+    again = run_months(ROOT / "include" / "data", AS_URI)
     assert again.returncode == 0
     assert "Nothing changed: every month was sealed with these files already." in again.stdout
     assert database.contents(ledger=True) == before

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
+import embedded
 from months import as_csv, render
 from streamflow.verify import VerifyOperator
 from test_month import FEBRUARY, JANUARY, delivery
@@ -31,6 +32,11 @@ def test_what_was_sealed_is_found_to_be_so(two_months):
 
 
 def test_an_empty_database_has_no_differences(database):
+    assert verify() == ""
+
+
+def test_before_the_first_run_there_is_nothing_to_differ(server, database, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_STREAMFLOW_DB", embedded.uri(server, "streamflow_bare"))
     assert verify() == ""
 
 
@@ -130,7 +136,11 @@ def test_the_history_of_a_user(two_months):
 
 
 def test_the_list_of_sealed_months(two_months):
+    sealed = two_months.query("select first_sealed_at, sealed_at from sealed_months")
     two_months.load_month(JANUARY, delivery("ann"), restate=True)
+    again = two_months.query("select first_sealed_at, sealed_at from sealed_months")
+    assert [first for first, _ in again] == [first for first, _ in sealed]
+    assert again[0][1] > sealed[0][1]
     assert two_months.query("select as_of::text, revision, users_delivered::int, users::int from sealed_months") == [
         (JANUARY, 2, 1, 1),
         (FEBRUARY, 1, 2, 3),  # bob's row there is its own

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 import os
 import signal
 import sys
@@ -35,8 +34,10 @@ order by as_of, table_name
 
 def main() -> int:
     """Run the months; return the exit code."""
-    folder = Path(json.loads(os.environ["AIRFLOW_CONN_STREAMFLOW_FS"])["extra"]["path"])
-    months = find_months(folder)
+    from airflow.providers.standard.hooks.filesystem import FSHook
+
+    folder = Path(FSHook("streamflow_fs").get_path())
+    months = find_months(folder) if folder.is_dir() else []
     if not months:
         print(f"No month folders (month_000, month_001, …) in {folder}.", file=sys.stderr)
         return 1

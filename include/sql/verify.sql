@@ -5,6 +5,8 @@
 -- leaves: a query with a row per difference: where, which month, what was expected, what was found, and some of
 --         the users whom it concerns
 {% import 'macros.sql' as sql %}
+-- a month that is sealed meanwhile is either there, ledger and snapshots, or not
+set local transaction_isolation = 'repeatable read';
 set local datestyle = 'ISO';  -- the checksums are of text
 
 with

@@ -35,13 +35,16 @@ class Difference(NamedTuple):
 
 
 def find_differences(conn_id: str, sql: str) -> list[Difference]:
-    """Run ``verify.sql`` and return every difference.
+    """Run ``verify.sql`` and return every difference; before the first month there is nothing that could differ.
 
     Args:
         conn_id: connection of the database.
         sql: the rendered file.
     """
     with closing(PostgresHook(conn_id).get_conn()) as connection, connection.cursor() as cursor:
+        if cursor.execute("select to_regclass('public.deliveries')").fetchone() == (None,):
+            return []
+        connection.rollback()  # the file chooses how its transaction is isolated
         cursor.execute(sql)
         while cursor.nextset():
             pass
