@@ -925,9 +925,9 @@ def test_a_long_cell_does_not_end_the_search(february, docs):
 def test_a_cell_without_end_ends_the_search_and_is_said(february, docs):
     run = february("users")
     run.execute("prepare")
-    endless = "\n".join(["user_id,signup_date", "ann,soon", 'bob,"' + "x" * 1000, *["y" * 1000] * 2000])
+    endless = "\n".join(["user_id,user_is_senior", "ann,soon", 'bob,"' + "x" * 1000, *["y" * 1000] * 2000])
     message = load_refused(run, "users", endless)
-    assert "line 2, column signup_date: expected a date (YYYY-MM-DD), found 'soon'" in message
+    assert "line 2, column user_is_senior: expected true or false, found 'soon'" in message
     assert "line 3: expected 2 cells, found what cannot be read" in message
 
 

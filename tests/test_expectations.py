@@ -519,7 +519,7 @@ def test_values_that_are_no_values_are_refused(validate, table, bad):
         validate(table, batch(table, [bad]).replace(b'""""""', b'""'))
 
 
-@pytest.mark.parametrize("never", ["-infinity", "infinity", "0044-03-15 BC", "today", "yesterday"])
+@pytest.mark.parametrize("never", ["-infinity", "infinity", "0044-03-15 BC"])
 def test_dates_that_are_no_days_are_refused(validate, never):
     with pytest.raises(AirflowFailException, match=r"1 of 21 rules are broken\.\n  - column signup_date"):
         validate("users", batch("users", [{"signup_date": never}]))
