@@ -24,7 +24,6 @@ from streamflow.tables import Table
 _BLOCK = 1 << 17  # bytes a read: little enough that the server has work left while the next are hashed
 _MAX_LINE = 1 << 20  # bytes
 _LISTED = 20  # faults that the message lists; all of them are in the report
-_DATES_AS_WRITTEN = "set local datestyle = 'ISO, YMD'"
 _END_MARK = re.compile(rb"^\\\.\r?$", re.MULTILINE)
 _NOT_LOADED = "Nothing was loaded. Correct the file and clear this task."
 
@@ -122,7 +121,6 @@ class LoadCsvOperator(BaseOperator):
                         digest.update(block)
                         stream.write(block)
                 rows = cursor.rowcount
-                cursor.execute(_DATES_AS_WRITTEN)
                 cursor.execute("select staging.read_dates(%s, %s)", (self.table.name, staged))
             except (psycopg.DataError, psycopg.errors.ProgramLimitExceeded) as error:
                 connection.rollback()
@@ -187,7 +185,7 @@ class LoadCsvOperator(BaseOperator):
             "where attrelid = %s::regclass and attnum > 0 and not attisdropped",
             (f"public.{self.table.name}",),
         ).fetchall()
-        cursor.execute(_DATES_AS_WRITTEN)
+        cursor.execute("set local datestyle = 'ISO'")  # as staging.read_dates has it
 
         def invalid(kind: str, values: list[str]) -> set[str]:
             cursor.execute(

@@ -213,7 +213,7 @@ $$;
 -- Makes dates of what a file has in live's columns of dates. They are as PostgreSQL writes them, 2024-01-31: its
 -- reading would make the year 2005 of 05-01-24, and of the word yesterday what the day of the load says.
 create or replace function staging.read_dates(table_name text, staged text) returns void
-language plpgsql as $$
+language plpgsql set datestyle = 'ISO' as $$
 declare
     this regclass := format('staging.%I', staged);
     live regclass := format('public.%I', table_name);
