@@ -14,7 +14,7 @@ RUN uv pip install --no-cache --compile-bytecode --require-hashes -r requirement
 COPY dags dags
 COPY plugins plugins
 COPY include include
-COPY tools/init_stack.py tools/install_schema.py tools/verify.py tools/
+COPY tools/console.py tools/init_stack.py tools/install_schema.py tools/verify.py tools/
 
 # volumes take over these folders' owner
 RUN mkdir -p data_docs logs deliveries

@@ -19,20 +19,21 @@ help: ## print this
 
 setup: .local/.migrated ## install everything under .venv and .local (the other targets do it by themselves)
 
-run: setup ## run every month of include/data, or of DELIVERIES=folder, on the embedded PostgreSQL
-	@$(WITH_SERVER) --metadata airflow_run -- bash -c '. ./env.sh; exec python tools/run_months.py'
+run: setup ## run every month of include/data, or of DELIVERIES=folder, on the embedded PostgreSQL (a missing file: 30 s)
+	@export AIRFLOW__STREAMFLOW__WAIT_TIMEOUT=$${AIRFLOW__STREAMFLOW__WAIT_TIMEOUT:-30}
+	$(WITH_SERVER) --metadata airflow_run --needs months -- bash -c '. ./env.sh && exec python tools/run_months.py'
 
 test: setup ## run the tests, each on a PostgreSQL of their own (ARGS=… goes to pytest)
 	@.venv/bin/python -m pytest $(ARGS)
 
-ui: setup ## Airflow's UI, scheduler and all on localhost, until Ctrl-C
-	@$(WITH_SERVER) -- bash -c '. ./env.sh; exec python tools/ui.py'
+ui: setup ## Airflow's UI, scheduler and all on localhost, until Ctrl-C (another port: PORT=8081 make ui)
+	@$(WITH_SERVER) -- bash -c '. ./env.sh && exec python tools/ui.py'
 
 psql: setup ## a prompt on the data (of DELIVERIES=folder); `make -s psql < file.sql` for scripts
 	@.venv/bin/python tools/embedded.py psql
 
 verify: setup ## compare snapshots with the ledger and live with the newest snapshot (of DELIVERIES=folder)
-	@$(WITH_SERVER) -- bash -c '. ./env.sh; exec python tools/verify.py'
+	@$(WITH_SERVER) --needs data -- bash -c '. ./env.sh && exec python tools/verify.py'
 
 schema: setup ## install roles and schema into a deployment's database: DATABASE=postgresql://admin@host/streamflow
 	@.venv/bin/python tools/install_schema.py '$(DATABASE)'
@@ -78,5 +79,9 @@ $(UV):
 .local/.migrated: .venv/.installed
 	@echo 'Preparing Airflow (.local/airflow) …'
 	touch $@ # env.sh would call this again
-	env -u AIRFLOW__DATABASE__SQL_ALCHEMY_CONN $(WITH_SERVER) -- bash -c '. ./env.sh; exec airflow db migrate' \
-	    > .local/migrate.log 2>&1 || { rm -f $@; tail -20 .local/migrate.log >&2; exit 1; }
+	: > .local/migrate.log
+	for metadata in airflow airflow_run; do # make run's begins as a copy of the other; no data is needed
+	    env -u AIRFLOW__DATABASE__SQL_ALCHEMY_CONN -u AIRFLOW_CONN_STREAMFLOW_FS -u DELIVERIES AIRFLOW_CONN_STREAMFLOW_DB=none: \
+	        $(WITH_SERVER) --metadata $$metadata -- bash -c '. ./env.sh && exec airflow db migrate' \
+	        >> .local/migrate.log 2>&1 || { rm -f $@; tail -20 .local/migrate.log >&2; exit 1; }
+	done

@@ -31,5 +31,7 @@ if [ -z "${AIRFLOW_CONN_STREAMFLOW_FS:-}" ]; then
 fi
 
 if [ -z "${AIRFLOW_CONN_STREAMFLOW_DB:-}" ] || [ -z "${AIRFLOW__DATABASE__SQL_ALCHEMY_CONN:-}" ]; then
-    eval "$(python tools/embedded.py hold $$)"
+    streamflow_exports=$(python tools/embedded.py hold $$) || return 1
+    eval "$streamflow_exports"
+    unset streamflow_exports
 fi

@@ -10,6 +10,9 @@ from airflow.sdk import DAG
 
 from streamflow import docs
 from streamflow.alerts import Notifier
+from streamflow.refusal import RETRY_POLICY
+from streamflow.seal import asset_of
+from streamflow.tables import TABLES
 from streamflow.templating import MACROS
 from streamflow.verify import VerifyOperator
 
@@ -22,9 +25,21 @@ with DAG(
     catchup=False,
     is_paused_upon_creation=False,  # it only reads, and who forgets to unpause it would miss it too late
     on_failure_callback=[Notifier()],
-    default_args={"owner": "streamflow", "retries": 2, "retry_delay": timedelta(minutes=1)},
+    default_args={
+        "owner": "streamflow",
+        "retries": 2,
+        "retry_delay": timedelta(minutes=1),
+        "retry_policy": RETRY_POLICY,
+    },
     tags=["streamflow", "weekly", "verify"],
     template_searchpath=str(Path(__file__).parents[1] / "include" / "sql"),
     user_defined_macros=MACROS,
 ):
-    VerifyOperator(task_id="verify", doc_md=docs.VERIFY, sql="verify.sql", conn_id="streamflow_db")
+    VerifyOperator(
+        task_id="verify",
+        doc_md=docs.VERIFY,
+        sql="verify.sql",
+        verified_sql="verified.sql",
+        conn_id="streamflow_db",
+        inlets=[asset_of(table) for table in TABLES.values()],
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -31,9 +32,10 @@ class Browser:
     Args:
         address: of Airflow's UI.
         patience: for the UI; a month takes longer.
+        is_watched: whether what the pages ask for and complain of is kept; see ``watched``.
     """
 
-    def __init__(self, address: str, patience: float = 90) -> None:
+    def __init__(self, address: str, patience: float = 90, is_watched: bool = False) -> None:
         self.address = address
         self.patience = patience
         options = webdriver.ChromeOptions()
@@ -48,6 +50,8 @@ class Browser:
             f"--window-size={WIDTH},{HEIGHT}",
         ):
             options.add_argument(option)
+        if is_watched:
+            options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
         self.driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
         # the window's size is with its frame, even if there is none to be seen
         inner = self.driver.execute_script("return [window.innerWidth, window.innerHeight]")
@@ -56,8 +60,18 @@ class Browser:
     def close(self) -> None:
         self.driver.quit()
 
+    def move_to(self, timezone: str) -> None:
+        """Be in another time zone from the next page on."""
+        self.driver.execute_cdp_cmd("Emulation.setTimezoneOverride", {"timezoneId": timezone})
+
     def open(self, path: str) -> None:
         self.driver.get(self.address + path)
+
+    def watched(self) -> tuple[list[str], list[str]]:
+        """What was asked for, by address, and what the console says, since this was asked last."""
+        events = [json.loads(one["message"])["message"] for one in self.driver.get_log("performance")]
+        requests = [one["params"]["request"]["url"] for one in events if one["method"] == "Network.requestWillBeSent"]
+        return requests, [one["message"] for one in self.driver.get_log("browser")]
 
     def until(self, is_so: Callable[[], Any], what: str, patience: float | None = None) -> Any:
         """Return what ``is_so`` returns as soon as that is true.

@@ -12,6 +12,7 @@ from typing import Any
 from airflow.dag_processing.dagbag import DagBag
 
 from months import Database
+from streamflow.refusal import TaskEnded
 from streamflow.tables import TABLES
 
 
@@ -36,7 +37,7 @@ class Refused(Exception):
         message: what the error says.
     """
 
-    def __init__(self, task_id: str, error: Exception) -> None:
+    def __init__(self, task_id: str, error: BaseException) -> None:
         super().__init__(f"{task_id}: {error}")
         self.task_id = task_id
         self.error = error
@@ -81,7 +82,7 @@ class Run:
         try:
             task.render_template_fields(context, templates())
             self.xcoms[task_id] = task.execute(context)
-        except Exception as error:
+        except (Exception, TaskEnded) as error:
             raise Refused(task_id, error) from error
         return self.xcoms[task_id]
 

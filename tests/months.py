@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import jinja2
@@ -17,9 +18,12 @@ from psycopg import sql
 from streamflow.months import Month
 from streamflow.tables import TABLES, Table
 from streamflow.templating import FILTERS, MACROS, SQL_FOLDER, last_row, statement
+from streamflow.templating import render as render_once
 
 ROOT = Path(__file__).resolve().parents[1]
-_templates = jinja2.Environment(loader=jinja2.FileSystemLoader(SQL_FOLDER), autoescape=False)
+_templates = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(SQL_FOLDER), autoescape=False, undefined=jinja2.StrictUndefined
+)
 _templates.globals |= MACROS
 _templates.filters |= FILTERS | {"ds": str}  # Airflow's own filter, not used when the param names the month
 
@@ -32,7 +36,16 @@ RUN_ID = "manual__it's a test"
 
 def render(path: str, as_of: str, table: Table | None = None, restate: bool = False, run_id: str = RUN_ID) -> str:
     """Return a file of ``include/sql/`` as Airflow would send it."""
-    return _compile(statement(path, table)).render(params={"as_of": as_of, "restate": restate}, run_id=run_id)
+    xcoms = {"check_month": {"as_of": as_of, "folder": Month.parse(as_of).folder("2023-01")}}
+    return _compile(statement(path, table)).render(
+        params={"as_of": as_of, "restate": restate}, run_id=run_id, ti=SimpleNamespace(xcom_pull=xcoms.get)
+    )
+
+
+@cache
+def verify_sql() -> str:
+    """``verify.sql``, which is for no month."""
+    return render_once("verify.sql")
 
 
 def as_csv(rows: list[dict[str, Any]], columns: list[str]) -> bytes:
@@ -89,6 +102,11 @@ class Database:
         """Execute statements as the administrator."""
         with psycopg.connect(self.admin_uri) as connection:
             connection.execute(text)
+
+    def query_as_admin(self, text: str, *parameters: Any) -> list[tuple]:
+        """Return the rows of a query of the administrator's."""
+        with psycopg.connect(self.admin_uri) as connection:
+            return connection.execute(text, parameters or None).fetchall()
 
     def query(self, text: str, *parameters: Any) -> list[tuple]:
         """Return the rows of a query."""
@@ -182,6 +200,14 @@ class Database:
     def rows(self, relation: str) -> list[tuple]:
         """Return a relation's rows as text, sorted: equal lists are equal bytes."""
         return sorted(self.query(f"select {relation}::text from {relation}"))
+
+    def verify(self) -> list[tuple]:
+        """Return the differences that ``verify.sql`` finds."""
+        with self.transaction() as cursor:
+            cursor.execute(verify_sql())
+            while cursor.nextset():
+                pass
+            return cursor.fetchall()
 
     def contents(self, ledger: bool = False) -> dict[str, list[tuple]]:
         """Return everything that the contract speaks of: live, snapshots and, if asked for, the ledger."""

@@ -57,3 +57,48 @@ def has_orphans(states: States) -> bool:
 def changes_sealed(before: States, after: States) -> bool:
     """Whether a snapshot of ``before`` is another one in ``after``."""
     return any(not rows.equals(after[name][k]) for name, by_month in before.items() for k, rows in by_month.items())
+
+
+Revision = tuple[str, str, int, str, int, int, int, int, int, int]
+"""as_of, table, revision, file_sha256, delivered, inserted, updated, unchanged, carried_forward, snapshot_rows"""
+
+
+class Ledger:
+    """What the ledger holds: a revision for each snapshot that a run seals, changes, or restates from another file."""
+
+    def __init__(self) -> None:
+        self.revisions: dict[tuple[str, str], list[Revision]] = {}
+
+    def record(self, month: str, sha256: dict[str, str], before: States, after: States, restate: bool) -> None:
+        """Add what an accepted run of ``month`` adds.
+
+        Args:
+            month: the run's month.
+            sha256: of the run's files, by table.
+            before: the states of the months that were sealed before it.
+            after: the states with it.
+            restate: whether the run restates; if not, other bytes that say the same are no change.
+        """
+        for table, by_month in after.items():
+            for k, rows in by_month.items():
+                known = self.revisions.setdefault((k, table), [])
+                file = sha256[table] if k == month else known[-1][3]
+                is_new = not known
+                is_changed = not is_new and not before[table][k].equals(rows)
+                is_refiled = k == month and restate and not is_new and known[-1][3] != file
+                if is_new or is_changed or is_refiled:
+                    earlier = [rows for j, rows in by_month.items() if j < k]
+                    known.append((k, table, len(known) + 1, file, *_counts(k, rows, earlier[-1] if earlier else None)))
+
+    def rows(self) -> list[Revision]:
+        """All revisions, sorted."""
+        return sorted(one for known in self.revisions.values() for one in known)
+
+
+def _counts(k: str, rows: pd.DataFrame, previous: pd.DataFrame | None) -> tuple[int, int, int, int, int, int]:
+    known = {} if previous is None else {row[0]: row[1:-1] for row in previous.itertuples(name=None)}
+    delivered = [row for row in rows.itertuples(name=None) if row[-1] == k]
+    inserted = sum(row[0] not in known for row in delivered)
+    updated = sum(row[0] in known and known[row[0]] != row[1:-1] for row in delivered)
+    unchanged = len(delivered) - inserted - updated
+    return len(delivered), inserted, updated, unchanged, len(rows) - len(delivered), len(rows)

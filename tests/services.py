@@ -58,8 +58,8 @@ class Airflow:
         return {run["dag_run_id"]: run["state"] for run in self.get(f"{DAG}/dagRuns", limit=100)["dag_runs"]}
 
     def trigger(self, logical_date: str | None, path: str = DAG, **conf: Any) -> str:
-        """Trigger a run as the UI's button does; return its id."""
-        date = f"{logical_date}T00:00:00Z" if logical_date else None
+        """Trigger a run as the UI's button does, for a day (UTC) or an instant; return its id."""
+        date = f"{logical_date}T00:00:00Z" if logical_date and len(logical_date) == 10 else logical_date
         return self.post(f"{path}/dagRuns", logical_date=date, conf=conf)["dag_run_id"]
 
     def tasks(self, run: str, path: str = DAG) -> dict[str, str | None]:
@@ -80,13 +80,23 @@ class Airflow:
     def task(self, run: str, task: str) -> dict[str, Any]:
         return self.get(f"{DAG}/dagRuns/{run}/taskInstances/{task}")
 
+    def log(self, run: str, task: str) -> list[dict[str, Any]]:
+        """The log of a task's first try, as the UI shows it."""
+        return self.get(f"{DAG}/dagRuns/{run}/taskInstances/{task}/logs/1", full_content=True)["content"]
+
+    def looks(self, run: str) -> int:
+        """How often a run's sensor has found its month incomplete."""
+        return sum("Still waiting for" in line["event"] for line in self.log(run, "wait_for_month"))
+
     def reason(self, run: str, task: str) -> str:
-        """The message that the log of a failed task ends with, as the UI shows it; the task was not tried again."""
+        """The last lines of a failed task's log, as the UI shows them; the task was not tried again."""
         found = self.task(run, task)
         assert (found["state"], found["try_number"]) == ("failed", 1)
-        log = self.get(f"{DAG}/dagRuns/{run}/taskInstances/{task}/logs/1", full_content=True)["content"]
-        last = [line for line in log if not line["event"].startswith("::")][-1]  # groups that the UI folds
-        return last["error_detail"][0]["exc_value"]
+        log = self.log(run, task)
+        assert not [line for line in log if "error_detail" in line], "a refusal has no stack"
+        *said, ended = [line["event"] for line in log if line.get("level") == "error"]
+        assert ended == "Task exited"
+        return "\n".join(said)
 
     def backfill(self, *arguments: str) -> dict[str, str]:
         """Run `airflow backfill create`, when the one before is over, and wait for its runs; return all ``runs``."""
@@ -145,7 +155,6 @@ def running(server, schema: str, folder: Path, months: int, **environment: Any) 
             "AIRFLOW_CONN_STREAMFLOW_FS": json.dumps({"conn_type": "fs", "extra": {"path": f"{folder}/deliveries"}}),
             "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
             "AIRFLOW__CORE__PARALLELISM": 2,  # the scheduler and the API server need the cores too
-            "AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE": True,  # so that the triggerer has something to do
             "AIRFLOW__STREAMFLOW__WAIT_TIMEOUT": PATIENCE,
             **environment,
         }.items():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pandas as pd
 import psycopg
 import pytest
@@ -28,7 +30,7 @@ VALUES = {
     **dict.fromkeys(("monthly_fee", "total_paid", "watch_hours_30d", "avg_session_mins_7d"), NUMBERS),
     "ticket_avg_resolution_hrs_90d": NUMBERS,
     "signup_date": st.sampled_from(["2023-05-01", "2023-06-01"]),
-    **dict.fromkeys(("user_gender", "contract_type", "net_service"), st.sampled_from(["", "x,\n\"y'", None])),
+    **dict.fromkeys(("user_gender", "contract_type", "net_service"), st.sampled_from(["", "x,\"y'", None])),
 }
 
 
@@ -76,6 +78,17 @@ def contents(database: Database) -> dict[str, list[tuple]]:
     return held
 
 
+def digests(files: dict[str, bytes]) -> dict[str, str]:
+    return {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+
+
+def revisions(database: Database) -> list[tuple]:
+    return database.query(
+        "select as_of::text, table_name, revision, file_sha256, delivered, inserted, updated, unchanged, "
+        "carried_forward, snapshot_rows from deliveries order by 1, 2, 3"
+    )
+
+
 @pytest.fixture
 def fresh_database(server, schema):
     """Gives a new database at every call; one connection each."""
@@ -100,14 +113,14 @@ def fresh_database(server, schema):
     max_examples=200,
     deadline=None,
     suppress_health_check=list(HealthCheck),
-    phases=[Phase.explicit, Phase.generate, Phase.shrink],
+    phases=[Phase.explicit, Phase.generate],
     derandomize=True,
 )
 @given(offered=st.lists(deliveries(), min_size=3, max_size=3), runs=RUNS)
 def test_the_database_depends_only_on_the_last_accepted_deliveries(fresh_database, offered, runs):
     database = fresh_database()
     accepted: oracle.Accepted = {}
-    states = oracle.states(accepted)
+    states, ledger = oracle.states(accepted), oracle.Ledger()
     is_live_ahead = False  # of the newest snapshot, since a run was killed and until one succeeds; snapshots never are
     for month, which, restate, killed_after in runs:
         delivery = offered[(which + MONTHS.index(month)) % len(offered)]
@@ -125,6 +138,7 @@ def test_the_database_depends_only_on_the_last_accepted_deliveries(fresh_databas
         else:
             assert sealed == (not refused) or killed_after
         if sealed:
+            ledger.record(month, digests(as_files(delivery)), states, after, restate)
             accepted, states = accepted | {month: delivery}, after
         is_live_ahead = not sealed and (is_live_ahead or bool(killed_after))
         expected, found = oracle.contents(states), contents(database)
@@ -133,6 +147,9 @@ def test_the_database_depends_only_on_the_last_accepted_deliveries(fresh_databas
                 del expected[table], found[table]
         for name in expected:
             assert found[name] == expected[name], name
+        assert revisions(database) == ledger.rows()
+        differs = {relation for relation, *_ in database.verify()}
+        assert differs == set() or (is_live_ahead and differs <= set(TABLES)), differs
     target(float(len(accepted)))
 
 

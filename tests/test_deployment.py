@@ -16,6 +16,7 @@ from cryptography.fernet import Fernet
 
 import make_env
 from conftest import ROOT
+from streamflow import settings
 
 COMPOSE = (ROOT / "docker-compose.yaml").read_text()
 EXAMPLE = (ROOT / ".env.example").read_text()
@@ -169,8 +170,27 @@ def test_what_the_dag_asks_for_is_configured(astro):
     dag = (ROOT / "dags" / "streamflow_monthly_ingest.py").read_text()
     for connection in astro["connections"]:
         assert f'"{connection["conn_id"]}"' in dag
-    for variable in astro["variables"]:
-        assert f"'{variable['variable_name']}', '{variable['variable_value']}'" in dag
+    assert astro["variables"] == [{"variable_name": "streamflow_first_month", "variable_value": settings.FIRST_MONTH}]
+
+
+def test_whatever_a_deployment_can_set_reaches_what_runs_tasks(services):
+    """Each name in section [streamflow], as the package reads it."""
+    read = re.findall(r'\(SECTION, "(\w+)"', (ROOT / "plugins" / "streamflow" / "settings.py").read_text())
+    assert len(read) > 7
+    for name in RUNS_TASKS:
+        environment = services[name]["environment"]
+        assert {f"AIRFLOW__STREAMFLOW__{one.upper()}" for one in read} == {
+            one for one in environment if one.startswith("AIRFLOW__STREAMFLOW__")
+        }
+    for found, expected in (("max_file_bytes", settings.max_file_bytes()), ("show_values", settings.shows_values())):
+        assert json.loads(OPTIONS[f"STREAMFLOW_{found.upper()}"]) == expected
+
+
+def test_the_image_has_no_test_tools():
+    assert "\npytest==" in (ROOT / "requirements-dev.txt").read_text()  # what `make test` installs
+    lock = (ROOT / "requirements.lock").read_text()
+    (who_asks,) = re.findall(r"^pytest==.*\n(?:    --hash.*\n)+    # via(.*(?:\n    #  .*)*)", lock, re.MULTILINE)
+    assert who_asks.strip() == "-r requirements-dev.txt"
 
 
 def test_the_image_is_of_the_version_that_is_required_and_by_the_lock():

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 
+import psycopg
 import pytest
 
 from conftest import REAL_DELIVERIES, ROOT
+from streamflow import settings
+from streamflow.refusal import RUN_AGAIN, wrap
 from streamflow.tables import TABLES
 
 pytestmark = pytest.mark.usefixtures("metadata")
@@ -60,6 +64,7 @@ def test_sample_months_then_again(database):
     assert database.query("select tablename::text from pg_tables where schemaname = 'staging' order by 1") == [
         ("files",),
         ("live_claims",),
+        ("publish_lock",),
         ("runs",),
     ]
     before = database.contents(ledger=True)
@@ -100,12 +105,17 @@ def test_real_months(database):
     }
 
 
-def last_words(stdout: str, task: str) -> list[str]:
-    """What a task's log ends with, without Airflow's own records, each of which begins with its time."""
+def last_words(stdout: str, task: str) -> str:
+    """What a task's log ends with: what the refusal says, each line of it behind Airflow's time and level."""
     log = stdout.partition(f"[DAG TEST] starting task_id={task} ")[2].partition(f"[DAG TEST] end task task_id={task} ")[
         0
     ]
-    return [line for line in log.splitlines() if not re.match(r"\d{4}-\d\d-\d\dT", line)]
+    assert "Traceback" not in log
+    said = log.partition(" Task exited")[0]
+    lines = re.findall(r"^\S+ \[error *\] (.*?) *\[streamflow\.refusal\]", said, re.MULTILINE)
+    assert lines
+    assert max(map(len, lines)) <= 100 or "/" in max(lines, key=len)  # a path is not broken
+    return "\n".join(lines)
 
 
 def test_broken_delivery_fails_and_leaves_no_trace_and_the_next_try_completes_it(database, deliveries):
@@ -116,23 +126,22 @@ def test_broken_delivery_fails_and_leaves_no_trace_and_the_next_try_completes_it
     users.write_text(good[users].replace("SF-00000001,", "SF-00000000,"))
     failed = dags_test("2024-01-31")
     assert failed.returncode == 1
-    docs = f"{os.environ['AIRFLOW__STREAMFLOW__DATA_DOCS']}/2024-01-31"
+    docs = settings.report_path("streamflow_db", "2024-01-31", "any").parent
     line = good[labels].partition("True")[0].count("\n") + 1
-    assert last_words(failed.stdout, "labels.load")[-4:] == [
-        "airflow.sdk.exceptions.AirflowFailException: month_000/labels.csv: 1 cell or row is not what the table needs.",
+    assert last_words(failed.stdout, "labels.load").splitlines() == [
+        "month_000/labels.csv: 1 invalid cell or row.",
         f"  - line {line}, column churn_label: expected true or false, found 'perhaps'",
-        f"All of them: {docs}/labels.bad_cells.csv",
-        "Nothing was loaded. Correct the file and clear this task.",
+        "All of them are listed in",
+        f"  {docs}/labels.bad_cells.csv",
+        "Nothing was loaded.",
+        *wrap(f"What to do: correct the file, then {RUN_AGAIN}"),
     ]
-    error, rule, page, to_do = last_words(failed.stdout, "users.validate")[-4:]
-    assert error == "airflow.sdk.exceptions.AirflowFailException: users of 2024-01-31: 1 of 21 rules are broken."
-    assert rule.startswith(
-        "  - column user_id: expect_column_values_to_be_unique(): 2 of 1000 rows, for example 'SF-0000"
-    )
-    assert page == f"All results: {docs}/users.html"
-    assert to_do.startswith(
-        "Live and snapshots are untouched; the rows are in staging.users_20240131. Correct users.csv"
-    )
+    said = last_words(failed.stdout, "users.validate")
+    assert said.startswith("users of 2024-01-31: 1 of 21 rules are broken.\n")
+    assert "  - column user_id: values must be unique (expect_column_values_to_be_unique): 2 of 1000 rows\n" in said
+    assert re.search(r"^      lines \d+, \d+: user_id 'SF-00000000'$", said, re.MULTILINE)
+    assert f"All results: {docs}/users.html" in said.replace("\n    /", " /")
+    assert "The rows are in staging.users_20240131. Live and snapshots are untouched." in said
     assert not any(database.contents(ledger=True).values())
     assert database.query("select count(*) from staging.users_20240131") == [(1000,)]
     for path, content in good.items():
@@ -142,12 +151,50 @@ def test_broken_delivery_fails_and_leaves_no_trace_and_the_next_try_completes_it
     assert_live_is_the_newest_snapshot(database)
 
 
+def asset_events() -> list[tuple]:
+    with psycopg.connect(os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].replace("+psycopg2", "")) as metadata:
+        return metadata.execute(
+            "select asset.name, event.extra::jsonb - 'from_rest_api' from asset_event as event "
+            "inner join asset on asset.id = event.asset_id order by event.id"
+        ).fetchall()
+
+
+def test_other_dags_hear_of_what_was_sealed_and_of_nothing_else(database, deliveries):
+    def run(month: str, **conf: bool) -> list[tuple]:
+        before = len(asset_events())
+        done = dags_test(month, "--conf", json.dumps(conf))
+        assert done.returncode == 0, done.stdout[-3000:]
+        return asset_events()[before:]
+
+    shutil.copytree(ROOT / "include" / "data", deliveries, dirs_exist_ok=True)
+    first = run("2024-01-31")
+    assert sorted(name for name, _ in first) == sorted(table.snapshots for table in TABLES.values())
+    counts = {"delivered": 1000, "inserted": 1000, "updated": 0, "unchanged": 0, "carried_forward": 0}
+    assert [extra for _, extra in first] == [{"as_of": "2024-01-31", "revision": 1, "snapshot_rows": 1000} | counts] * 6
+    run("2024-02-29")
+    assert run("2024-01-31") == []
+    # one label of a user whom February does not deliver: both months' labels change, and no other table
+    labels = deliveries / "month_000" / "labels.csv"
+    ((user,),) = database.query(
+        "select min(user_id) from labels_snapshots where as_of = '2024-02-29' and source_as_of = '2024-01-31'"
+    )
+    swap = {"True": "False", "False": "True"}
+    labels.write_text(re.sub(f"(?<={user},)(True|False)", lambda cell: swap[cell[0]], labels.read_text()))
+    assert [(name, extra["as_of"], extra["revision"]) for name, extra in run("2024-01-31", restate=True)] == [
+        ("labels_snapshots", "2024-01-31", 2),
+        ("labels_snapshots", "2024-02-29", 2),
+    ]
+
+
 def test_missing_file_times_out_and_says_which(database, deliveries):
     shutil.copytree(ROOT / "include" / "data" / "month_000", deliveries / "month_000")
     (deliveries / "month_000" / "labels.csv").unlink()
     failed = dags_test("2024-01-31")
     assert failed.returncode == 1
-    assert "labels.csv is not there. Deliver the missing files" in failed.stdout
+    # it was rescheduled: only the last of its logs has the reason
+    said = re.findall(r"\[error *\] (.*?) *\[streamflow\.refusal\]", failed.stdout)
+    assert "labels.csv is not there" in " ".join(" ".join(said).split())
+    assert "What to do: deliver the missing files" in failed.stdout
 
 
 def test_run_for_a_month_before_the_first_is_refused(database):

@@ -13,6 +13,7 @@ import install_schema
 from conftest import ROOT
 from delivery import Refused, Run
 from months import Database
+from streamflow.refusal import TaskRefused
 from streamflow.tables import TABLES
 from test_month import FEBRUARY, JANUARY, delivery
 
@@ -149,7 +150,24 @@ def test_the_reader_writes_nothing_and_does_not_see_staging(sealed, reader, stat
         "create table staging.mine (user_id text references public.users)",
         "drop view sealed_months",
         "drop function users_as_of(date)",
+        "update labels_snapshots set churn_label = false",
+        "update labels_snapshots_20240131 set churn_label = false",
+        "delete from labels_snapshots",
+        "delete from labels_snapshots_20240131",
+        "insert into labels_snapshots values ('zoe', true, '2024-01-31', '2024-01-31')",
+        "insert into labels_snapshots_20240131 values ('zoe', true, '2024-01-31', '2024-01-31')",
+        "merge into labels_snapshots as s using labels as l on s.user_id = l.user_id when matched then delete",
+        "copy labels_snapshots from stdin",
+        "create table public.labels_snapshots_20240229 (like labels_snapshots)",
+        "create table staging.labels_snapshots_20240229 (like labels_snapshots)",
+        "create table staging.labels_20240229 (user_id text, churn_label boolean)",
+        "create view staging.labels_20240229 as select 'zoe' as user_id, true as churn_label",
+        "create function staging.evil() returns int language sql as 'select 1'",
+        "select staging.create_partition('labels_snapshots', '2024-02-29')",
+        "select staging.attach_partition('labels_snapshots', '2024-02-29')",
+        "begin; lock table staging.publish_lock in exclusive mode",
         # the ledger
+        "insert into deliveries select * from deliveries",
         "update deliveries set file_sha256 = 'another'",
         "delete from deliveries",
         "truncate deliveries",
@@ -168,6 +186,7 @@ def test_the_reader_writes_nothing_and_does_not_see_staging(sealed, reader, stat
         "alter table staging.runs add column mine int",
         "create or replace function staging.require(condition boolean, message text) returns void language sql as ''",
         "alter function staging.create_partition(text, date) security invoker",
+        "alter function staging.seal_month(date, text, boolean) set search_path = public",
         "comment on schema staging is 'another version'",
         # the machine
         "copy labels to program 'id'",
@@ -192,80 +211,139 @@ def test_ingest_cannot_harm_what_is_sealed_nor_escape(sealed, statement):
     assert sealed.contents(ledger=True) == before
 
 
-@pytest.mark.parametrize("function", ["create_partition", "attach_partition"])
-@pytest.mark.parametrize(
-    "name",
-    [
-        "labels",
-        "deliveries",
-        "current_deliveries",
-        "labels_snapshots_20240131",
-        "nothing",
-        'x"; drop table labels; --',
-        "",
-    ],
-)
-def test_partitions_are_those_of_the_six_tables(sealed, function, name):
-    """The two functions act as the owner: they take no other table."""
-    before, tables = sealed.contents(ledger=True), tables_of(sealed)
-    with pytest.raises((psycopg.errors.RaiseException, psycopg.errors.UndefinedTable)):
-        sealed.query(f"select staging.{function}(%s, %s::date)", name, FEBRUARY)
-    assert sealed.contents(ledger=True) == before
-    assert tables_of(sealed) == tables
-
-
 def tables_of(database) -> list[tuple]:
     return database.query(
         "select oid::regclass::text, relowner::regrole::text, relacl::text from pg_class "
-        "where relnamespace = 'public'::regnamespace order by 1"
+        "where relnamespace in ('public'::regnamespace, 'staging'::regnamespace) order by 1"
     )
 
 
-def test_a_sealed_partition_is_neither_made_nor_attached_again(sealed):
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "select staging.create_staging_table('2024-02-29', {}, 'run')",
+        "select staging.mirror_header({}, 'labels_20240131', '{{user_id}}', '{{}}')",
+        "select staging.mirror_header('labels', {}, '{{user_id}}', '{{}}')",
+        "select staging.read_dates({}, 'labels_20240131')",
+        "select staging.read_dates('labels', {})",
+        "select staging.analyze_staged('labels', {})",
+    ],
+)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "deliveries",
+        "files",
+        "labels_snapshots",
+        "labels_snapshots_20240131",
+        "users_20240131",
+        "",
+        'x"; drop table labels; --',
+    ],
+)
+def test_the_owners_functions_take_only_staged_tables_of_the_six(sealed, statement, name):
     before, tables = sealed.contents(ledger=True), tables_of(sealed)
-    for function in ("create_partition", "attach_partition"):
-        sealed.query(f"select staging.{function}('labels_snapshots', %s::date)", JANUARY)
+    with pytest.raises(psycopg.errors.RaiseException, match=r"is no (staged )?table of"):
+        sealed.query(statement.format("%s::text"), name)
     assert sealed.contents(ledger=True) == before
     assert tables_of(sealed) == tables
 
 
-@pytest.mark.parametrize("function", ["lift_keys", "set_keys"])
-@pytest.mark.parametrize(
-    "name",
-    ["users", "deliveries", "labels_snapshots", "labels_snapshots_20240131", "nothing", 'x"; drop table labels; --'],
-)
-def test_keys_are_those_of_the_live_tables_that_refer_to_users(sealed, function, name):
-    before, keys = sealed.contents(ledger=True), keys_of(sealed)
-    with pytest.raises(psycopg.errors.RaiseException, match="is no live table that refers to users"):
-        sealed.query(f"select staging.{function}(%s)", name)
+def test_what_is_on_record_as_staged_drops_nothing_else(sealed):
+    before, tables = sealed.contents(ledger=True), tables_of(sealed)
+    record = "insert into staging.files values ('2024-01-31', '{}', 'f', 1, 's', '{{}}', 1)"
+    for name in ("files", "runs", "publish_lock", "labels_snapshots", 'x"; drop table labels; --'):
+        with pytest.raises(psycopg.errors.RaiseException, match="is no table of a delivery"):
+            sealed.run(
+                "insert into staging.runs values ('2024-01-31', 'mine') on conflict do nothing;"
+                f"{record.format(name)}; select staging.release('2024-01-31', 'mine')"
+            )
     assert sealed.contents(ledger=True) == before
-    assert keys_of(sealed) == keys
+    assert tables_of(sealed) == tables
 
 
-def test_a_live_table_with_rows_keeps_its_keys(sealed):
-    keys = keys_of(sealed)
-    for name in TABLES:
-        if name != "users":
-            for function in ("lift_keys", "set_keys"):
-                sealed.query(f"select staging.{function}(%s)", name)
-            assert keys_of(sealed) == keys
+PLANTED = """
+    create temporary table pg_partitioned_table as select 'labels'::regclass::oid as partrelid;
+    create function pg_temp.format(text, text) returns text language sql as $q$ select 'labels' $q$;
+    create function pg_temp.hashtextextended(text, bigint) returns bigint language sql as 'select 1';
+    create temporary table deliveries (as_of date);
+    create temporary table files (like staging.files);
+    set search_path = pg_temp, public
+"""
 
 
-def keys_of(database) -> list[tuple]:
-    return database.query(
-        "select conrelid::regclass::text, conname::text, pg_get_constraintdef(oid) from pg_constraint order by 1, 2"
-    )
-
-
-def test_a_functions_owner_is_not_misled_by_the_callers_own_tables(january):
+def test_the_owners_functions_are_not_misled_by_the_callers_own_objects(january):
     """Names in the functions that act as the owner mean what they mean to the owner."""
-    january.run(
-        "create temporary table pg_partitioned_table as select 'labels'::regclass::oid as partrelid; "
-        "create function pg_temp.format(text, text) returns text language sql as 'select ''labels'''; "
-        "set search_path = pg_temp, public"
-    )
-    with pytest.raises(psycopg.errors.RaiseException, match="labels is no table of snapshots"):
-        january.run("select staging.create_partition('labels', '2024-02-29')")
+    january.run(PLANTED)
+    january.load_month(FEBRUARY, delivery("ann", "cid"))
+    january.close()
+    assert january.query("select count(*) from public.labels_snapshots") == [(2 + 3,)]
+    assert january.verify() == []
+
+
+@pytest.mark.parametrize("name", ["month_plan", "users_replay", "labels_content", "labels_touched", "stale_live"])
+@pytest.mark.parametrize("kind", ["table", "view"])
+def test_what_the_caller_plants_is_not_sealed(january, name, kind):
+    before = january.contents(ledger=True)
+    february = january.steps(FEBRUARY, delivery("ann", "cid"))
+    while next(february) != "upsert labels":
+        pass
+    january.run(f"create temporary {kind} {name} as select 1 as one")
+    with pytest.raises(psycopg.errors.DuplicateTable):
+        next(february)
+    january.close()
+    after = january.contents(ledger=True)
+    assert {one: after[one] for one in after if one not in TABLES} == {
+        one: before[one] for one in before if one not in TABLES
+    }
+
+
+def test_a_forged_record_of_staging_does_not_seal(january):
+    """What is on record as staged is not enough: the staged tables themselves are the owner's to make."""
+    before = january.contents(ledger=True)
+    for table in TABLES:
+        january.run(
+            "insert into staging.files (as_of, table_name, file_name, file_bytes, file_sha256, not_delivered, "
+            f"delivered, is_validated) values ('{FEBRUARY}', '{table}', 'f', 1, 's', '{{}}', 0, true)"
+        )
+    january.run(f"insert into staging.runs values ('{FEBRUARY}', 'forger')")
+    with pytest.raises(psycopg.errors.RaiseException, match="only 0 of 6 tables of 2024-02-29 are staged"):
+        january.run(f"select staging.seal_month('{FEBRUARY}', 'forger', true)")
+    assert january.contents(ledger=True) == before
+
+
+def test_a_forged_restatement_leaves_its_revision_and_verifies(january):
+    """Whoever loads deliveries can load false ones; that shows in the ledger, where nothing is ever taken back."""
+    january.load_month(JANUARY, delivery("ann", "zoe"), restate=True)
+    assert january.query("select count(*), max(revision) from deliveries where table_name = 'users'") == [(2, 2)]
+    assert january.verify() == []
+
+
+def test_the_reader_cannot_hold_up_a_month(january):
+    reader = january.uri.replace("streamflow_ingest@", "streamflow_reader@")
+    with psycopg.connect(reader) as idle:
+        for key in ("hashtext('streamflow')", *(f"hashtext('staging.{table}_20240229')" for table in TABLES)):
+            idle.execute(f"select pg_advisory_lock({key})")
+        for relation in (*LIVE, *SNAPSHOTS, *VIEWS):
+            idle.execute(f"select count(*) from {relation}")  # and its transaction stays open
+        january.run("set lock_timeout = '2s'")
+        january.load_month(FEBRUARY, delivery("ann", "cid"))
+        january.load_month(JANUARY, delivery("ann"), restate=True)
+        install_schema.install(as_admin(january.uri))
+        for mode in ("access share", "row share", "exclusive"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege), psycopg.connect(reader) as other:
+                other.execute(f"lock table staging.publish_lock in {mode} mode")
+    assert january.verify() == []
+
+
+def test_a_first_month_does_not_wait_for_a_reader(server, schema, database):
+    install_schema.install(as_admin(database.uri))
+    with psycopg.connect(database.uri.replace("streamflow_ingest@", "streamflow_reader@")) as idle:
+        for relation in (*LIVE, *SNAPSHOTS, *VIEWS):
+            idle.execute(f"select count(*) from {relation}")
+        database.run("set lock_timeout = '2s'")
+        database.load_month(JANUARY, delivery("ann", "bob"))
+    assert database.verify() == []
 
 
 # the step prepare
@@ -287,12 +365,11 @@ def test_prepare_says_what_to_do_with_a_schema_of_another_version(january, tmp_p
     before = january.contents(ledger=True)
     with pytest.raises(Refused) as refused:
         run_of(january, tmp_path).execute("prepare")
-    assert isinstance(refused.value.error, psycopg.errors.InsufficientPrivilege)  # which is not tried again
-    assert refused.value.message.splitlines()[0].startswith(
-        "the database streamflow_test has not the schema that this version of the package needs, and "
-        "streamflow_ingest may not change it ("
-    )
-    assert "Install it as its owner: make schema (README, Deployment)" in refused.value.message
+    assert isinstance(refused.value.error, TaskRefused)  # which is not tried again
+    what, why, to_do = refused.value.message.splitlines()
+    assert what == "the database streamflow_test does not have the schema that this version of the package needs."
+    assert why.startswith("streamflow_ingest may not change it (")
+    assert to_do.startswith("What to do: install it as its owner (make schema; see README, Deployment)")
     assert january.contents(ledger=True) == before
 
 
@@ -366,6 +443,30 @@ def test_installing_brings_an_older_schema_up_to_date(january):
     assert january.query("select users from sealed_months order by as_of") == [(2,), (3,)]
 
 
+def test_installing_drops_what_the_pipelines_user_made_while_it_might(january):
+    january.run_as_admin(
+        "grant create on schema staging to streamflow_ingest; comment on schema staging is 'of an earlier version'"
+    )
+    january.run(
+        "create function staging.evil() returns boolean language sql as 'select true'; "
+        "create view staging.labels_20240229 as select 'zoe' as user_id, staging.evil() as churn_label; "
+        "create table staging.users_20240229 (like public.users)"
+    )
+    before = january.contents(ledger=True)
+    install_schema.install(as_admin(january.uri))
+    assert january.contents(ledger=True) == before
+    assert (
+        january.query(
+            "select relname::text from pg_class where relnamespace = 'staging'::regnamespace "
+            "and relowner <> 'streamflow_owner'::regrole union all select proname::text from pg_proc "
+            "where pronamespace = 'staging'::regnamespace and proowner <> 'streamflow_owner'::regrole"
+        )
+        == []
+    )
+    assert_is_denied(january, "create table staging.mine (a int)")
+    january.load_month(FEBRUARY, delivery("ann", "cid"))
+
+
 def test_installing_takes_over_what_another_user_made(january, tmp_path):
     """Before there were roles, whoever ran the DAG owned everything, what a run that had failed left included."""
     for step in january.steps(FEBRUARY, delivery("ann", "cid")):
@@ -387,3 +488,39 @@ def test_installing_takes_over_what_another_user_made(january, tmp_path):
     january.load_month(JANUARY, delivery("ann", "bob"))
     assert january.contents() == before
     january.load_month(FEBRUARY, delivery("ann", "cid"))
+
+
+def test_an_administrator_who_is_no_superuser_can_install_over_an_unfinished_run(server, schema, tmp_path, monkeypatch):
+    """As on a managed server: may create roles, owns the database, and has run the DAG before there were roles."""
+    roles = ("streamflow_owner", "streamflow_ingest", "streamflow_reader")
+    embedded.sql(server, "create role manager login createrole; create database streamflow_managed owner manager;")
+    try:
+        for role in roles:  # what PostgreSQL grants to the one who creates a role
+            embedded.sql(server, f"grant {role} to manager with admin true, inherit false, set false;")
+        manager = Database(embedded.uri(server, "streamflow_managed", user="manager"))
+        manager.run(install_schema.render("schema.sql"))
+        manager.load_month(JANUARY, delivery("ann", "bob"))
+        for step in manager.steps(FEBRUARY, delivery("ann", "cid")):
+            if step == "stage labels":
+                break
+        before = manager.contents()
+        manager.run("comment on schema staging is 'before the roles'")
+        manager.close()
+        for _ in range(2):
+            done = run_install(manager.uri)
+            assert done.returncode == 0, done.stderr
+        ingest = Database(embedded.uri(server, "streamflow_managed", user="streamflow_ingest"))
+        assert ingest.contents() == before
+        assert ingest.query(
+            "select tableowner::text, count(*)::int from pg_tables where schemaname = 'staging' group by 1 order by 1"
+        ) == [("streamflow_owner", 4)]  # what was staged is dropped: the month is run again
+        # to load is the DAG's: the administrator is the owner, and no more
+        for privilege in ("set", "usage"):
+            assert ingest.query("select pg_has_role('manager', 'streamflow_ingest', %s)", privilege) == [(False,)]
+        monkeypatch.setenv("AIRFLOW_CONN_STREAMFLOW_DB", ingest.uri)
+        run_of(ingest, tmp_path).execute("prepare")
+        ingest.load_month(FEBRUARY, delivery("ann", "cid"))
+        ingest.close()
+    finally:
+        embedded.sql(server, "drop database if exists streamflow_managed with (force);")
+        embedded.sql(server, f"revoke {', '.join(roles)} from manager cascade; drop role manager;")

@@ -7,6 +7,7 @@ The tests share one running Airflow and go on from each other's state, in the or
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -18,11 +19,13 @@ import embedded
 from months import Database
 from receivers import Webhook
 from services import DAG, Airflow, running, wait_until
+from streamflow.refusal import RUN_AGAIN
 from streamflow.tables import TABLES
 
-FEBRUARY = "backfill__2024-03-01T00:00:00+00:00"  # a run is called after the day on which it is due
+FEBRUARY = "backfill__2024-02-29T00:00:00+00:00"
 ONLY_FEBRUARY = ("--from-date", "2024-02-01", "--to-date", "2024-02-29")
 MONTH_ENDS = ["2024-01-31", "2024-02-29", "2024-03-31", "2024-04-30"]
+numbers = itertools.count()  # of databases to compare with
 SEAL_WITHIN = 20  # seconds until a month is late; one that loads may be, and is then told as late too
 
 
@@ -59,7 +62,7 @@ def in_order(server, schema, airflow) -> Callable[[int, int], dict[str, list[tup
 
     def contents(first: int, last: int) -> dict[str, list[tuple]]:
         oracle = Database(
-            embedded.uri(server, f"streamflow_in_order_{first}_{last}", template=schema, user="streamflow_ingest")
+            embedded.uri(server, f"streamflow_in_order_{next(numbers)}", template=schema, user="streamflow_ingest")
         )
         for number in range(first, last + 1):
             folder = airflow.deliveries / f"month_{number:03d}"
@@ -86,12 +89,14 @@ def test_backfill_loads_its_months_only_in_whatever_order(airflow, in_order):
         *("--from-date", "2024-02-01", "--to-date", "2024-03-31"),
         *("--run-backwards", "--dag-run-conf", '{"restate": true}'),
     )
-    assert runs == {FEBRUARY: "success", "backfill__2024-04-01T00:00:00+00:00": "success"}
+    assert runs == {FEBRUARY: "success", "backfill__2024-03-31T00:00:00+00:00": "success"}
     assert airflow.database.contents() == in_order(1, 2)
 
 
 def test_late_month_by_its_logical_date(airflow, in_order):
-    assert airflow.end_of(airflow.trigger("2024-01-31", restate=True)) == "success"
+    run = airflow.trigger("2024-01-31", restate=True)
+    assert run.startswith("manual__2024-01-31__20")
+    assert airflow.end_of(run) == "success"
     assert airflow.database.contents() == in_order(0, 2)
 
 
@@ -108,13 +113,21 @@ def test_backfill_leaves_existing_runs(airflow):
 def test_run_for_no_month_is_refused_and_says_why(airflow, webhook):
     before = airflow.database.contents(ledger=True)
     within_a_month, no_month = airflow.trigger(None, as_of="2024-02-15"), airflow.trigger(None)
-    assert airflow.end_of(within_a_month) == airflow.end_of(no_month) == "failed"
+    two_months = airflow.trigger("2024-02-28T22:00:00Z")  # what the UI makes of 29 February in Athens
+    assert not two_months.startswith(("manual__2024-01", "manual__2024-02"))
+    assert airflow.end_of(within_a_month) == airflow.end_of(no_month) == airflow.end_of(two_months) == "failed"
     assert airflow.reason(within_a_month, "check_month") == (
-        "as_of must be a month's last day; found 2024-02-15, which is within a month. "
-        "Set the run's param as_of to 2024-02-29 for that month."
+        "as_of must be a month's last day.\n"
+        "Found: 2024-02-15, which is within a month.\n"
+        "What to do: trigger a run with the param as_of 2024-02-29 for that month"
     )
-    assert airflow.reason(no_month, "check_month").startswith("this run has no data interval, so it names no month.")
-    for run in (within_a_month, no_month):
+    assert airflow.reason(no_month, "check_month").startswith("This run has no data interval, so it names no month.")
+    assert airflow.reason(two_months, "check_month") == (
+        "This run's logical date is 2024-02-28 22:00 UTC, which is not the same day everywhere.\n"
+        "It means 2024-01-31 in one time zone and 2024-02-29 in another.\n"
+        "What to do: trigger a run with the param as_of, 2024-01-31 or 2024-02-29"
+    )
+    for run in (within_a_month, no_month, two_months):
         alert(webhook, "streamflow_monthly_ingest failed for no month: task check_month", run)
     assert airflow.database.contents(ledger=True) == before
 
@@ -130,7 +143,16 @@ def test_broken_delivery_fails_readably_and_clearing_its_tasks_completes_the_mon
     run = airflow.trigger("2024-04-30")
     wait_until(lambda: airflow.tasks(run)["wait_for_month"] == "deferred", lambda: f"{airflow.tasks(run)}")
     late = alert(webhook, "streamflow_monthly_ingest is late: 2024-04-30 is not sealed", run)
-    assert "it is running\n" in late
+    assert ", and is running\n" in late
+    january = airflow.deliveries / "month_000" / "payments_agg_90d.csv"
+    header, first, *others = january.read_text().splitlines(keepends=True)
+    january.write_text("".join([header, first.partition(",")[0] + ",97\n", *others]))
+    # a month that is waited for holds up no correction of another
+    assert airflow.end_of(airflow.trigger(None, as_of="2024-01-31", restate=True)) == "success"
+    assert airflow.database.contents() == in_order(0, 2)
+    before = airflow.database.contents(ledger=True)
+    wait_until(lambda: airflow.looks(run) >= 4, lambda: f"{airflow.log(run, 'wait_for_month')}")
+    assert airflow.tasks(run)["wait_for_month"] == "deferred"
     lines = good.read_text().splitlines(keepends=True)
     broken = labels.with_suffix(".broken")
     broken.write_text("".join([*lines, lines[-1]]))
@@ -141,8 +163,8 @@ def test_broken_delivery_fails_readably_and_clearing_its_tasks_completes_the_mon
     assert states["gate"] == states["upsert.users"] == states["snapshot"] == "upstream_failed"
     reason = airflow.reason(run, "labels.validate")
     assert reason.startswith("labels of 2024-04-30: 1 of ")
-    assert "column user_id: expect_column_values_to_be_unique(): 2 of 51 rows, for example 'SF-" in reason
-    assert reason.endswith("Correct labels.csv and clear this table's tasks from stage on.")
+    assert "column user_id: values must be unique (expect_column_values_to_be_unique): 2 of 51 rows\n" in reason
+    assert " ".join(reason.split()).endswith(f"What to do: correct labels.csv, then {RUN_AGAIN}")
     failed = alert(webhook, "streamflow_monthly_ingest failed for 2024-04-30: task labels.validate", run)
     assert f"/runs/{quote(run)}/tasks/labels.validate?try_number=1\n" in failed
     assert "SF-" not in failed  # no delivered value
@@ -172,7 +194,7 @@ def test_everything_is_as_it_was_sealed(airflow):
     run = airflow.trigger(None, path)
     assert airflow.end_of(run, path) == "success"
     runs = airflow.runs()
-    assert sorted(runs.values()) == ["failed"] * 2 + ["success"] * 4
+    assert sorted(runs.values()) == ["failed"] * 3 + ["success"] * 5
     assert not [run for run in runs if run.startswith("scheduled")]
 
 

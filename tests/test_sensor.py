@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import os
+import re
 import threading
 import time
 from importlib import import_module
 
 import pytest
-from airflow.sdk.exceptions import AirflowSensorTimeout, TaskDeferred
+from airflow.sdk.exceptions import TaskDeferred
 from structlog.testing import capture_logs
 
+from streamflow.refusal import TaskRefused
 from streamflow.sensor import MonthFolderSensor, MonthFolderTrigger, still_missing
 from streamflow.tables import TABLES
 
@@ -114,7 +116,7 @@ def dangle(path):
 )
 def test_a_file_that_cannot_be_loaded_yet_is_named_with_the_reason(folder, spoil, said):
     spoil(folder / "users.csv")
-    with pytest.raises(AirflowSensorTimeout, match=f"/month_000: {said}. Deliver the missing files"):
+    with pytest.raises(TaskRefused, match=f"(?s)/month_000.\n{said}.\n.*deliver the missing files"):
         sensor().execute({})
 
 
@@ -125,13 +127,77 @@ def test_a_path_that_cannot_be_looked_at_is_still_missing(deliveries, is_loop):
         folder.symlink_to("month_000")
     else:
         folder.write_text("")
-    with pytest.raises(AirflowSensorTimeout, match=r"month_000: users\.csv"):
+    with pytest.raises(TaskRefused, match=r"month_000\.\nusers\.csv"):
         sensor().execute({})
 
 
 def test_a_clock_that_is_ahead_holds_nothing_up_without_settling_time(folder):
     deliver(folder / "users.csv", age=-3600)
     assert still_missing(folder, settle_seconds=0) == []
+
+
+def test_a_file_dated_far_in_the_future_settles_while_it_is_watched(folder, caplog):
+    deliver(folder / "users.csv", age=-365 * 24 * 3600)
+    started = time.monotonic()
+    assert still_missing(folder, settle_seconds=1) == []
+    assert time.monotonic() - started >= 1
+    assert re.search(r"users.csv is dated 3153\d* s in the future: a clock is wrong", caplog.text)
+
+
+@pytest.mark.parametrize("change", ["grows", "is replaced", "goes"])
+def test_a_file_dated_far_in_the_future_does_not_count_while_it_is_written(folder, change):
+    users = folder / "users.csv"
+    deliver(users, age=-3600)
+
+    def happen():
+        if change == "grows":
+            with users.open("a") as file:
+                file.write("bob\n")
+            os.utime(users, (time.time() + 3600,) * 2)
+        elif change == "is replaced":
+            found = users.stat()
+            other = folder / "users.csv.part"
+            other.write_text(users.read_text())
+            os.utime(other, ns=(found.st_atime_ns, found.st_mtime_ns))
+            other.rename(users)
+        else:
+            users.unlink()
+
+    writing = threading.Timer(0.3, happen)
+    writing.start()
+    assert still_missing(folder, settle_seconds=1) == ["users.csv was written while it was watched"]
+    writing.join()
+
+
+def test_a_clock_that_is_ahead_by_less_than_the_settling_time_is_waited_for(folder):
+    deliver(folder / "users.csv", age=-30)
+    (said,) = still_missing(folder, settle_seconds=60)
+    assert re.fullmatch(r"users.csv is dated (29|30) s in the future \(settles at 60 s\)", said)
+
+
+def test_nothing_is_watched_while_other_files_are_missing(folder):
+    deliver(folder / "users.csv", age=-3600)
+    (folder / "labels.csv").unlink()
+    assert still_missing(folder, settle_seconds=60) == ["labels.csv is not there"]
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "interval"),
+    [
+        ({"mode": "reschedule", "poke_interval": 5}, 20),
+        ({"mode": "reschedule", "poke_interval": 60}, 60),
+        ({"deferrable": True, "poke_interval": 5}, 20),
+        ({"mode": "poke", "poke_interval": 5}, 5),
+    ],
+)
+def test_a_task_is_not_handed_back_and_out_again_at_once(kwargs, interval):
+    assert sensor(**kwargs).poke_interval == interval
+
+
+def test_under_dags_test_nothing_waits_in_the_triggerer(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["airflow", "dags", "test", "streamflow_monthly_ingest", "2024-01-31"])
+    made = sensor(deferrable=True, mode="reschedule", poke_interval=1)
+    assert (made.deferrable, made.poke_interval) == (False, 1)
 
 
 @pytest.mark.parametrize(("settle_seconds", "passes"), [(0, True), (4, True), (60, False)])
@@ -156,11 +222,12 @@ def test_the_log_says_what_it_waits_for(folder):
 def test_time_out_names_folder_and_every_missing_file(folder):
     (folder / "labels.csv").unlink()
     (folder / "users.csv").unlink()
-    with pytest.raises(AirflowSensorTimeout) as timed_out:
+    with pytest.raises(TaskRefused) as timed_out:
         sensor(timeout=1).execute({})
     assert str(timed_out.value) == (
-        f"Waited 1 s for a delivery in {folder}: users.csv is not there; labels.csv is not there. "
-        "Deliver the missing files and clear this task."
+        f"Waited 1 s for a delivery in {folder}.\nusers.csv is not there.\nlabels.csv is not there.\n"
+        "What to do: deliver the missing files, then run the month again "
+        "(clear the whole run, or trigger the month once more)"
     )
 
 
@@ -185,7 +252,7 @@ def test_a_deferrable_sensor_waits_in_the_triggerer(folder):
     waiting = deferred.value.trigger
     assert type(waiting) is MonthFolderTrigger
     assert deferred.value.method_name == "execute_complete"
-    assert (waiting.folder, waiting.settle_seconds, waiting.poke_interval) == (str(folder), 60, 0.05)
+    assert (waiting.folder, waiting.settle_seconds, waiting.poke_interval) == (str(folder), 60, 20)
     left = dt.datetime.fromisoformat(waiting.deadline) - dt.datetime.now(dt.UTC)
     assert 3590 < left.total_seconds() <= 3600
 
@@ -234,5 +301,5 @@ def test_execute_complete_passes_when_nothing_is_missing(folder):
 
 
 def test_execute_complete_says_what_was_missing(folder):
-    with pytest.raises(AirflowSensorTimeout, match=r"users\.csv is empty; labels\.csv is not there"):
+    with pytest.raises(TaskRefused, match=r"users\.csv is empty\.\nlabels\.csv is not there"):
         sensor(deferrable=True).execute_complete({}, ["users.csv is empty", "labels.csv is not there"])

@@ -9,8 +9,10 @@ import time
 import psycopg
 import pytest
 
-from months import Database, Refused, render
-from streamflow.tables import TABLES
+from delivery import Refused as TaskFailed
+from delivery import Run
+from months import Database, Refused
+from streamflow.refusal import TaskRefused
 from test_month import FEBRUARY, JANUARY, MARCH, delivery
 
 DELIVERIES = {
@@ -70,35 +72,50 @@ def test_the_same_month_twice(database, in_order, seed):
     assert database.query("select count(*) from staging.files") == [(0,)]
 
 
+def wait_for_lock(database: Database) -> None:
+    """Wait until somebody waits for a lock."""
+    deadline = time.monotonic() + 30
+    while not database.query("select from pg_locks where not granted"):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 @pytest.mark.parametrize(
-    ("path", "table", "until"),
-    [
-        ("snapshot.sql", None, "create temporary table users_replay"),
-        ("upsert.sql", "users", "create temporary table own_claim"),
-    ],
+    ("step", "table", "held"),
+    [("snapshot.sql", None, "users_snapshots"), ("upsert.sql", "users", "staging.live_claims")],
 )
-def test_nobody_stages_the_month_anew_under_a_step(database, in_order, path, table, until):
-    """The step has looked at what is staged and not read it yet: another run has to wait."""
+def test_no_one_stages_the_month_again_under_a_step(database, in_order, step, table, held):
+    """The step has looked at what is staged and not written it yet: another run has to wait."""
     database.load_month(JANUARY, DELIVERIES[JANUARY])
-    for step in database.steps(FEBRUARY, DELIVERIES[FEBRUARY]):
-        if step == ("gate" if table else "upsert labels"):
+    for done in database.steps(FEBRUARY, DELIVERIES[FEBRUARY]):
+        if done == ("gate" if table else "upsert labels"):
             break
-    text = render(path, FEBRUARY, TABLES[table] if table else None)
-    first, rest = text[: text.index(until)], text[text.index(until) :]
     intruder = Database(database.uri, run_id="intruder")
+    ended = []
 
     def intrude() -> None:
         intruder.step("staging/claim_month.sql", FEBRUARY)
         intruder.step("staging/create_table.sql", FEBRUARY, table or "labels")
+        ended.append("intruder")
 
-    with database.transaction() as cursor:
-        cursor.execute(first)
-        thread = threading.Thread(target=intrude)
-        thread.start()
-        thread.join(0.5)
-        assert thread.is_alive()
-        cursor.execute(rest)
-    thread.join(30)
+    def go_on() -> None:
+        own = Database(database.uri)
+        own.step(step, FEBRUARY, table)
+        own.close()
+        ended.append("step")
+
+    with psycopg.connect(database.admin_uri) as holder:
+        holder.execute(f"lock table {held} in share row exclusive mode")  # the step gets as far as here
+        first = threading.Thread(target=go_on)
+        first.start()
+        wait_for_lock(database)
+        second = threading.Thread(target=intrude)
+        second.start()
+        second.join(0.5)
+        assert ended == []
+    first.join(30)
+    second.join(30)
+    assert ended == ["step", "intruder"]
     intruder.load_month(FEBRUARY, DELIVERIES[FEBRUARY])
     intruder.close()
     assert database.contents() == in_order[FEBRUARY]
@@ -135,3 +152,24 @@ def test_a_restatement_after_the_gate_that_takes_a_rows_user_away(database):
     assert database.contents(ledger=True) == before
     with pytest.raises(Refused, match="orphans"):
         database.load_month(FEBRUARY, february)
+
+
+def test_a_restatement_between_gate_and_upsert_is_no_foreign_key_violation(database, tmp_path):
+    """January loses a user, and February is sealed, after March has passed the gate with a row of that user."""
+    database.load_month(JANUARY, delivery("ann", "bob"))
+    march = delivery("ann", "bob") | {"users": delivery("ann")["users"]}
+    late = database.steps(MARCH, march)
+    while next(late) != "gate":
+        pass
+    other = database.another()
+    other.load_month(JANUARY, delivery("ann"), restate=True)
+    other.load_month(FEBRUARY, delivery("ann"))
+    other.close()
+    before = {name: rows for name, rows in database.contents(ledger=True).items() if name != "users"}
+    run = Run(database, MARCH, tmp_path / "month_002")
+    run.execute("upsert.users")
+    with pytest.raises(TaskFailed, match="another run has sealed or restated a month since") as refused:
+        run.execute("upsert.labels")
+    assert isinstance(refused.value.error, TaskRefused)
+    assert "bob" not in refused.value.message
+    assert {name: rows for name, rows in database.contents(ledger=True).items() if name != "users"} == before

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(
     reason="needs chromium and chromedriver (Debian: apt-get install chromium chromium-driver)",
 )
 DAG = "/dags/streamflow_monthly_ingest"
-FEBRUARY, MARCH = "backfill__2024-03-01T00:00:00+00:00", "backfill__2024-04-01T00:00:00+00:00"
+FEBRUARY, MARCH = "backfill__2024-02-29T00:00:00+00:00", "backfill__2024-03-31T00:00:00+00:00"
 STATE = "//*[@data-testid='header-card']//*[@data-testid='state-badge']"
 SUBMIT = "//*[@data-testid='trigger-dag-submit']"
 LOG = "//*[@data-testid='virtualized-list']"
@@ -107,10 +107,27 @@ def test_january_turns_green(browser, airflow):
     browser.until(lambda: "/runs/manual__" in browser.driver.current_url, "the run's page does not open")
     browser.read(STATE, "Success", patience=PATIENCE)
     run = unquote(browser.driver.current_url.partition("/runs/")[2])
+    assert run.startswith("manual__2024-01-31__")
     assert set(airflow.tasks(run).values()) == {"success"}
 
 
+def test_a_day_that_is_another_one_elsewhere_is_refused_and_its_run_named_after_no_month(browser, airflow):
+    browser.move_to("Europe/Athens")
+    browser.open(DAG)
+    browser.click("//button[@data-testid='trigger-dag-button']")
+    browser.pick_date("Logical Date", "2024/02/29")
+    browser.click(SUBMIT)
+    browser.until(lambda: "/runs/manual__" in browser.driver.current_url, "the run's page does not open")
+    browser.read(STATE, "Failed", patience=PATIENCE)
+    run = unquote(browser.driver.current_url.partition("/runs/")[2])
+    assert "2024-0" not in run
+    browser.open(f"{DAG}/runs/{run}/tasks/check_month")
+    browser.read(LOG, "It means 2024-01-31 in one time zone and 2024-02-29 in another.", "as_of")
+    assert airflow.client.delete(f"/api/v2{DAG}/dagRuns/{run}").is_success
+
+
 def test_a_backfill_of_two_months_turns_green_where_the_delivery_is_valid(browser):
+    browser.move_to("America/New_York")
     browser.open(DAG)
     browser.click("//button[@data-testid='trigger-dag-button']")
     browser.click(f"{DIALOG}//label[contains(., 'Run this Dag for a range of dates')]")
@@ -119,6 +136,7 @@ def test_a_backfill_of_two_months_turns_green_where_the_delivery_is_valid(browse
     browser.read(DIALOG, "2 runs will be triggered.")
     browser.click(f"{DIALOG}//button[normalize-space()='Run Backfill']")
     browser.read("//body", "Backfill generated")
+    browser.move_to("UTC")
     browser.open(f"{DAG}/runs/{FEBRUARY}")
     browser.read(STATE, "Success", patience=PATIENCE)
 
@@ -130,9 +148,9 @@ def test_the_log_of_a_failing_validation_says_what_is_wrong(browser):
     browser.click("//button[@data-testid='expand-all-button']")
     browser.click(cell(MARCH, "labels.validate"))
     said = browser.read(
-        LOG, "labels of 2024-03-31: 1 of 7 rules are broken.", "clear this table's tasks from stage on."
+        LOG, "labels of 2024-03-31: 1 of 7 rules are broken.", "What to do: correct labels.csv, then run"
     )
-    assert "column user_id: expect_column_values_to_be_unique(): 2 of 51 rows" in said
+    assert "column user_id: values must be unique (expect_column_values_to_be_unique): 2 of 51 rows" in said
     browser.take_picture("failing")
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException
 
 import embedded
 from months import as_csv, render
+from streamflow.refusal import TaskEnded, TaskNotYet
 from streamflow.verify import VerifyOperator
 from test_month import FEBRUARY, JANUARY, delivery
 
@@ -18,26 +18,42 @@ def two_months(database):
     return database
 
 
+def operator() -> VerifyOperator:
+    return VerifyOperator(
+        task_id="verify",
+        sql=render("verify.sql", JANUARY),
+        verified_sql=render("verified.sql", JANUARY),
+        conn_id="streamflow_db",
+    )
+
+
 def verify() -> str:
     """Return what a failing verification says, or nothing."""
     try:
-        VerifyOperator(task_id="verify", sql=render("verify.sql", JANUARY), conn_id="streamflow_db").execute({})
-    except AirflowFailException as error:
+        operator().execute({})
+    except TaskEnded as error:
         return str(error)
     return ""
 
 
-def test_what_was_sealed_is_found_to_be_so(two_months):
+def test_what_was_sealed_is_found_to_be_so_and_it_says_what_was_compared(two_months, capfd):
     assert verify() == ""
+    log = capfd.readouterr().out
+    assert "OK: 2 months, 12 snapshots match the ledger; live matches 2024-02-29." in log
+    assert "Rows compared: 30 in snapshots, 18 in live." in log  # two users, then three
 
 
-def test_an_empty_database_has_no_differences(database):
+def test_an_empty_database_has_no_differences_and_nothing_to_compare(database, capfd):
     assert verify() == ""
+    log = capfd.readouterr().out
+    assert "No month is sealed in the database streamflow_test: there is nothing to compare." in log
+    assert "OK" not in log
 
 
-def test_before_the_first_run_there_is_nothing_to_differ(server, database, monkeypatch):
+def test_before_the_first_run_there_is_nothing_to_differ(server, database, monkeypatch, capfd):
     monkeypatch.setenv("AIRFLOW_CONN_STREAMFLOW_DB", embedded.uri(server, "streamflow_bare"))
     assert verify() == ""
+    assert "No month is sealed in the database streamflow_bare" in capfd.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -45,11 +61,11 @@ def test_before_the_first_run_there_is_nothing_to_differ(server, database, monke
     [
         (
             "update labels_snapshots set churn_label = false where user_id = 'ann' and as_of = '2024-01-31'",
-            "labels_snapshots of 2024-01-31: expected 2 rows, checksum",
+            "labels_snapshots of 2024-01-31\n    expected 2 rows, checksum",
         ),
         (
             "update users_snapshots set source_as_of = '2024-02-29' where user_id = 'ann' and as_of = '2024-02-29'",
-            "users_snapshots of 2024-02-29: expected 3 rows, checksum",
+            "users_snapshots of 2024-02-29\n    expected 3 rows, checksum",
         ),
         (
             "update usage_agg_30d_snapshots set watch_hours_30d = 1.0 where user_id = 'ann' and as_of = '2024-01-31'",
@@ -57,7 +73,7 @@ def test_before_the_first_run_there_is_nothing_to_differ(server, database, monke
         ),
         (
             "delete from subscriptions_profile_snapshots where user_id = 'bob' and as_of = '2024-01-31'",
-            "subscriptions_profile_snapshots of 2024-01-31: expected 2 rows",
+            "subscriptions_profile_snapshots of 2024-01-31\n    expected 2 rows",
         ),
         ("delete from labels_snapshots where as_of = '2024-01-31'", "found no rows"),
         (
@@ -69,36 +85,47 @@ def test_before_the_first_run_there_is_nothing_to_differ(server, database, monke
                 "create table old partition of labels_snapshots for values in ('2023-12-31'); "
                 "insert into labels_snapshots values ('zoe', true, '2023-12-31', '2023-12-31')"
             ),
-            "labels_snapshots of 2023-12-31: expected not sealed; found 1 rows",
+            "labels_snapshots of 2023-12-31\n    expected not sealed\n    found 1 row",
         ),
         (
             "update payments_agg_90d set failed_payments_90d = null where user_id = 'ann'",
             (
-                "payments_agg_90d of 2024-02-29: expected live equal to the newest snapshot; found 1 rows changed, "
-                "for example user_id ann"
+                "payments_agg_90d of 2024-02-29\n    expected live equal to the newest snapshot\n"
+                "    found 1 row changed, for example user_id ann"
             ),
         ),
-        ("delete from labels where user_id = 'cid'", "found 1 rows missing, for example user_id cid"),
-        ("insert into users (user_id) values ('zoe')", "found 1 rows added, for example user_id zoe"),
+        ("delete from labels where user_id = 'cid'", "found 1 row missing, for example user_id cid"),
+        ("insert into users (user_id) values ('zoe')", "found 1 row added, for example user_id zoe"),
     ],
 )
 def test_one_row_is_found(two_months, damage, found):
     two_months.run_as_admin(damage)
     message = verify()
-    assert message.startswith("1 differences from what was sealed:\n  - ")
+    assert message.startswith("1 difference from what was sealed:\n")
     assert found in message
+    assert "What to do: run the months that differ again with restate=true" in message
 
 
-def test_a_month_under_way_is_no_difference(two_months):
-    for step in two_months.steps("2024-03-31", delivery("ann", "dot", watch_hours_30d=9)):
+def test_live_is_compared_while_a_month_is_half_done(two_months):
+    march = delivery("ann", "dot", watch_hours_30d=9)
+    for step in two_months.steps("2024-03-31", march):
         if step == "upsert labels":
             break
-    assert two_months.query("select count(*) from users") == [(4,)]
+    with pytest.raises(TaskNotYet, match=r"users of 2024-02-29\n.*\n    found 1 row added, .* user_id dot"):
+        operator().execute({})  # which is tried again
+    assert "2024-03-31 is half done" in verify()
+    two_months.run_as_admin("delete from labels where user_id = 'cid'")
+    assert "labels of 2024-02-29\n    expected live equal to the newest snapshot\n    found 1 row missing" in verify()
+    two_months.load_month("2024-03-31", march)
+    assert "labels of 2024-03-31\n    expected live equal to the newest snapshot\n    found 1 row missing" in verify()
+    two_months.load_month("2024-03-31", march, restate=True)
     assert verify() == ""
 
 
 def test_a_row_that_claims_to_come_from_the_future_is_restated_away(two_months):
-    two_months.run("update labels_snapshots set source_as_of = '2024-03-31', churn_label = null where user_id = 'ann'")
+    two_months.run_as_admin(
+        "update labels_snapshots set source_as_of = '2024-03-31', churn_label = null where user_id = 'ann'"
+    )
     two_months.load_month(JANUARY, delivery("ann", "bob"), restate=True)
     two_months.load_month(FEBRUARY, delivery("bob", "cid", watch_hours_30d=7), restate=True)
     assert verify() == ""
@@ -111,8 +138,25 @@ def test_a_ledger_row_that_was_deleted_is_written_again_by_restating(two_months)
     assert verify() == ""
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "snapshot_checksum = 0",
+        "snapshot_rows = 0, carried_forward = 0, delivered = 0, inserted = 0, updated = 0, unchanged = 0",
+        "carried_forward = carried_forward + 1, delivered = delivered - 1, unchanged = unchanged - 1",
+    ],
+)
+def test_restating_the_month_repairs_its_ledger(two_months, damage):
+    two_months.run_as_admin(f"update deliveries set {damage} where table_name = 'labels' and as_of = '2024-02-29'")
+    two_months.load_month(FEBRUARY, delivery("bob", "cid", watch_hours_30d=7), restate=True)
+    assert verify() == ""
+    assert two_months.query(
+        "select table_name, delivered::int, carried_forward::int from deliveries where revision = 2"
+    ) == [("labels", 2, 1)]
+
+
 def test_restating_the_month_repairs_it(two_months):
-    two_months.run("update labels_snapshots set churn_label = false where user_id = 'bob'; delete from labels")
+    two_months.run_as_admin("update labels_snapshots set churn_label = false where user_id = 'bob'; delete from labels")
     two_months.load_month(FEBRUARY, delivery("bob", "cid", watch_hours_30d=7), restate=True)
     two_months.load_month(JANUARY, delivery("ann", "bob"), restate=True)
     assert verify() == ""

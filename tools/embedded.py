@@ -1,17 +1,21 @@
 """The embedded PostgreSQL of a checkout: real, in .local/, on a unix socket, for as long as somebody needs it.
 
-    python tools/embedded.py run [--metadata NAME] -- COMMAND …   keep it up while COMMAND runs
-    python tools/embedded.py psql                                 a prompt on the data
-    python tools/embedded.py hold PID                             keep it up while process PID lives
+    python tools/embedded.py run [--metadata NAME] [--needs months|data] -- COMMAND …   keep it up while COMMAND runs
+    python tools/embedded.py psql                                                       a prompt on the data
+    python tools/embedded.py hold PID                                                   keep it up while PID lives
 
-Both set the two connections that are not set yet: the data's, whose database is `streamflow` or, for another folder
-of deliveries (environment variable DELIVERIES), one of its own; and that of Airflow's metadata, by default `airflow`,
-else a copy of that as it is when NAME is first used. `hold` prints them as shell exports.
+All set the two connections that are not set yet: the data's, whose database is `streamflow` or, for another folder
+of deliveries (DELIVERIES or AIRFLOW_CONN_STREAMFLOW_FS), one of its own; and that of Airflow's metadata, by default
+`airflow`, else a copy of that, with the variables and connections that it has now. `hold` prints them as shell exports.
+
+A folder that is not there, has no month folders (--needs months), or of which nothing was ever loaded (--needs data,
+psql) ends it with exit code 2, before any database is made.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import os
 import re
@@ -22,6 +26,8 @@ import sys
 import time
 import warnings
 from pathlib import Path
+from typing import NoReturn
+from urllib.parse import parse_qs, urlsplit
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT / ".local" / "postgres"
@@ -83,17 +89,84 @@ def sql(server, text: str, database: str = "postgres") -> str:
     ).stdout
 
 
+def exists(server, database: str) -> bool:
+    """Return whether there is a database of that name."""
+    return bool(sql(server, f"select 1 from pg_database where datname = '{database}';"))
+
+
 def uri(server, database: str, driver: str = "", template: str = "", user: str = "postgres") -> str:
     """Return ``database``'s URI for ``user``, creating it as a copy of ``template``, or empty, if it is not there."""
-    if not sql(server, f"select 1 from pg_database where datname = '{database}';"):
+    if not exists(server, database):
         sql(server, f"create database {database} {f'template {template}' if template else EMPTY};")
     socket = server.get_postmaster_info().socket_dir
     return f"postgresql{driver}://{user}@/{database}?host={socket}"
 
 
 def deliveries() -> Path:
-    """Return the folder that holds the month folders: DELIVERIES, or the samples."""
-    return Path(os.environ.get("DELIVERIES") or DEFAULT_DELIVERIES).resolve()
+    """Return the folder that holds the month folders: that of AIRFLOW_CONN_STREAMFLOW_FS, DELIVERIES, or the samples.
+
+    Raises:
+        SystemExit: if it is not there, or the two name different ones.
+    """
+    asked = Path(os.environ.get("DELIVERIES") or DEFAULT_DELIVERIES).resolve()
+    if os.environ.get("AIRFLOW_CONN_STREAMFLOW_FS"):
+        connected = _connection_path(os.environ["AIRFLOW_CONN_STREAMFLOW_FS"])
+        if os.environ.get("DELIVERIES") and asked != connected:
+            refuse(
+                f"DELIVERIES is {asked}, but the connection AIRFLOW_CONN_STREAMFLOW_FS names {connected}: "
+                "unset one of them."
+            )
+        return connected
+    if not asked.is_dir():
+        refuse(f"DELIVERIES: there is no folder {asked}.")
+    return asked
+
+
+def _connection_path(connection: str) -> Path:
+    """Return the path in the extra of an Airflow connection, as its environment variable has it: JSON or a URI."""
+    try:
+        if connection.startswith("{"):
+            extra = json.loads(connection)["extra"]
+            path = (json.loads(extra) if isinstance(extra, str) else extra)["path"]
+        else:
+            query = {name: values[0] for name, values in parse_qs(urlsplit(connection).query).items()}
+            path = query["path"] if "path" in query else json.loads(query["__extra__"])["path"]
+    except (KeyError, TypeError, ValueError):
+        path = ""
+    if not path:
+        refuse("AIRFLOW_CONN_STREAMFLOW_FS names no folder: its extra must have a path.")
+    if not Path(path).is_dir():
+        refuse(f"AIRFLOW_CONN_STREAMFLOW_FS: there is no folder {path}.")
+    return Path(path).resolve()
+
+
+def check(server, folder: Path, needs: str) -> None:
+    """Make sure that the folder has what a command needs.
+
+    Args:
+        server: the server.
+        folder: the folder of month folders.
+        needs: ``months``: there are any; ``data``: some were loaded, into a database of the server's.
+
+    Raises:
+        SystemExit: if it has not.
+    """
+    if needs == "months" and not any(re.fullmatch(r"month_\d{3,}", path.name) for path in folder.iterdir()):
+        refuse(f"There are no month folders (month_000, month_001, …) in {folder}.")
+    is_embedded = not os.environ.get("AIRFLOW_CONN_STREAMFLOW_DB")
+    if needs == "data" and is_embedded and not exists(server, database_name(folder)):
+        load = "make run" if folder == DEFAULT_DELIVERIES else f"make run DELIVERIES={shlex.quote(str(folder))}"
+        refuse(f"Nothing of {folder} was loaded yet: {load}")
+
+
+def refuse(message: str) -> NoReturn:
+    """End the program for what it was asked to do.
+
+    Raises:
+        SystemExit: with exit code 2.
+    """
+    print(message, file=sys.stderr)
+    sys.exit(2)
 
 
 def database_name(folder: Path) -> str:
@@ -104,19 +177,30 @@ def database_name(folder: Path) -> str:
     return f"streamflow_{name}_{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}"
 
 
-def exports(server, metadata: str = "airflow") -> dict[str, str]:
+def exports(server, folder: Path, metadata: str = "airflow") -> dict[str, str]:
     """Return the connections that the environment does not set already."""
     wanted = {}
     if not os.environ.get("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"):
         template = "" if metadata == "airflow" else "airflow"
         wanted["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = uri(server, metadata, "+psycopg2", template)
+        if template:
+            copy_settings(server, template, metadata)
     if not os.environ.get("AIRFLOW_CONN_STREAMFLOW_DB"):
-        wanted["AIRFLOW_CONN_STREAMFLOW_DB"] = uri(server, database_name(deliveries()))
+        wanted["AIRFLOW_CONN_STREAMFLOW_DB"] = uri(server, database_name(folder))
     return wanted
+
+
+def copy_settings(server, source: str, target: str) -> None:
+    """Give one database of Airflow's metadata the variables and connections of another, in place of its own."""
+    for table in ("variable", "connection"):
+        rows = sql(server, f"copy {table} to stdout;", source)
+        replace = f"begin; lock table {table}; delete from {table}; copy {table} from stdin;"
+        sql(server, f"{replace}\n{rows}\\.\ncommit;", target)
 
 
 def hold(pid: int) -> None:
     """Start the server, print the exports, and keep it up in the background while ``pid`` lives."""
+    folder = deliveries()
     ready, done = os.pipe()
     if os.fork():
         os.close(done)
@@ -131,7 +215,7 @@ def hold(pid: int) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     server = start()
     with os.fdopen(done, "w") as lines:
-        for name, value in exports(server).items():
+        for name, value in exports(server, folder).items():
             lines.write(f"export {name}={shlex.quote(value)}\n")
     os.dup2(null, 2)
     while _is_alive(pid):
@@ -146,36 +230,57 @@ def _is_alive(pid: int) -> bool:
     return True
 
 
-def run(command: list[str], metadata: str = "airflow") -> int:
-    """Run ``command`` with the server up and the exports set; Ctrl-C reaches the command, and then the server stops."""
+def run(command: list[str], metadata: str = "airflow", needs: str = "") -> int:
+    """Run ``command`` with the server up and the exports set; Ctrl-C reaches the command, and then the server stops.
+
+    Raises:
+        SystemExit: if there is not what it needs.
+    """
+    folder = deliveries()
     server = start()
+    check(server, folder, needs)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the command has it too and decides
     process = subprocess.Popen(
         command,
-        env=os.environ | exports(server, metadata),
+        env=os.environ | exports(server, folder, metadata),
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     signal.signal(signal.SIGTERM, lambda *_: process.terminate())
     return process.wait()
 
 
+def psql() -> int:
+    """Open a prompt on the data.
+
+    Raises:
+        SystemExit: if nothing was loaded yet.
+    """
+    folder = deliveries()
+    server = start()
+    check(server, folder, "data")
+    data = os.environ.get("AIRFLOW_CONN_STREAMFLOW_DB") or uri(server, database_name(folder))
+    return run([str(server.bin_path / "psql"), "-X", "-v", "ON_ERROR_STOP=1", data])
+
+
 def main(args: list[str]) -> int:
     """Do what the command line says."""
+    options = {"--metadata": "airflow", "--needs": ""}
     match args:
-        case ["run", "--", *command] if command:
-            return run(command)
-        case ["run", "--metadata", metadata, "--", *command] if command:
-            return run(command, metadata)
+        case ["run", *rest]:
+            while len(rest) > 1 and rest[0] in options:
+                options[rest[0]], rest = rest[1], rest[2:]
+            if rest[:1] == ["--"] and rest[1:] and options["--needs"] in ("", "months", "data"):
+                return run(rest[1:], options["--metadata"], options["--needs"])
         case ["psql"]:
-            server = start()
-            data = os.environ.get("AIRFLOW_CONN_STREAMFLOW_DB") or exports(server)["AIRFLOW_CONN_STREAMFLOW_DB"]
-            return run([str(server.bin_path / "psql"), "-X", "-v", "ON_ERROR_STOP=1", data])
-        case ["hold", pid]:
+            return psql()
+        case ["hold", pid] if pid.isdecimal():
             hold(int(pid))
             return 0
-    print(__doc__, file=sys.stderr)
-    return 2
+    refuse("usage: embedded.py run [--metadata NAME] [--needs months|data] -- COMMAND … | psql | hold PID")
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(130)

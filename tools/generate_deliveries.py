@@ -10,8 +10,11 @@ columns come with the third month.
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, NoReturn
 
 import numpy as np
 import pandas as pd
@@ -155,17 +158,46 @@ def _files(month: int) -> dict[str, list[str]]:
     }
 
 
+class Parser(argparse.ArgumentParser):
+    """One that says what is wrong in a line."""
+
+    def error(self, message: str) -> NoReturn:
+        """End the program with exit code 2."""
+        self.exit(2, f"generate_deliveries.py: {message} (--help says more)\n")
+
+
+def _reader(expected: str, read: Callable[[str], Any], is_so: Callable[[Any], bool]) -> Callable[[str], Any]:
+    """Return what reads an argument, and says what was expected if it cannot."""
+
+    def read_argument(text: str) -> Any:
+        try:
+            if is_so(value := read(text)):
+                return value
+        except ValueError:
+            pass
+        raise argparse.ArgumentTypeError(f"expected {expected}; found {text!r}")
+
+    return read_argument
+
+
 def main() -> None:
     """Read the command line and write the folders."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    number = _reader("a whole number from 1 on", int, lambda value: value >= 1)
+    seed = _reader("a whole number from 0 on", int, lambda value: value >= 0)
+    share = _reader("a share from 0 to 1", float, lambda value: 0 <= value <= 1)
+    month = _reader("a month, YYYY-MM", str, lambda value: dt.date.fromisoformat(f"{value}-01") is not None)
+    parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--users", type=int, default=1000)
-    parser.add_argument("--months", type=int, default=3)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--turnover", type=float, default=0.02, help="share of users that leaves and joins a month")
-    parser.add_argument("--changed", type=float, default=0.3, help="share of users whose figures change a month")
-    parser.add_argument("--first", default="2024-01", metavar="YYYY-MM", help="the month of month_000")
-    generate(**vars(parser.parse_args()))
+    parser.add_argument("--users", type=number, default=1000)
+    parser.add_argument("--months", type=number, default=3)
+    parser.add_argument("--seed", type=seed, default=1)
+    parser.add_argument("--turnover", type=share, default=0.02, help="share of users that leaves and joins per month")
+    parser.add_argument("--changed", type=share, default=0.3, help="share of users whose figures change per month")
+    parser.add_argument("--first", type=month, default="2024-01", metavar="YYYY-MM", help="the month of month_000")
+    try:
+        generate(**vars(parser.parse_args()))
+    except OSError as error:
+        parser.error(f"cannot write {error.filename}: {error.strerror}")
 
 
 if __name__ == "__main__":

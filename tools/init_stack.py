@@ -44,16 +44,24 @@ def set_password(admin: psycopg.Connection, role: str, password: str) -> None:
     admin.execute(sql.SQL("alter role {} password {}").format(sql.Identifier(role), verifier.decode()))
 
 
-def main() -> int:
+def main(args: list[str]) -> int:
     """Prepare both databases; return the exit code."""
-    with psycopg.connect("dbname=postgres", autocommit=True) as admin:
-        make_databases(admin)
-        install_schema.install("dbname=streamflow")
-        for role, variable in PASSWORDS.items():
-            set_password(admin, role, os.environ[variable])
+    missing = [variable for variable in PASSWORDS.values() if not os.environ.get(variable)]
+    if args or missing:
+        print("usage: init_stack.py" if args else f"Not set: {', '.join(missing)}.", file=sys.stderr)
+        return 2
+    try:
+        with psycopg.connect("dbname=postgres", autocommit=True) as admin:
+            make_databases(admin)
+            install_schema.install("dbname=streamflow")
+            for role, variable in PASSWORDS.items():
+                set_password(admin, role, os.environ[variable])
+    except psycopg.Error as error:
+        print(f"The databases could not be prepared: {error}", file=sys.stderr)
+        return 1
     print("Databases, roles and StreamFlow's schema are up to date; Airflow's metadata:", flush=True)
     return subprocess.run(["airflow", "db", "migrate"], check=False).returncode
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -35,6 +35,9 @@ def render(template: str) -> str:
 
 def main(args: list[str]) -> int:
     """Write the file, by default .env beside docker-compose.yaml; return the exit code."""
+    if len(args) > 1:
+        print("usage: make_env.py [FILE]", file=sys.stderr)
+        return 2
     path = Path(args[0]) if args else ROOT / ".env"
     text = render(TEMPLATE.read_text())
     try:
@@ -45,6 +48,9 @@ def main(args: list[str]) -> int:
             f"{path} exists and stays as it is. Its secrets are in use; to begin anew: docker compose down -v, rm it."
         )
         return 1
+    except OSError as error:
+        print(f"{path} cannot be written: {error.strerror}.", file=sys.stderr)
+        return 2
     with os.fdopen(descriptor, "w") as file:
         file.write(text)
     print(f"{path}: written, for your eyes only. The UI's user is admin, the password AIRFLOW_UI_PASSWORD in there.")

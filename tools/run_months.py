@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 import os
 import signal
 import sys
@@ -14,10 +15,13 @@ import pluggy
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "plugins"))
 
+from console import lines_of
 from streamflow.months import Month
+from streamflow.refusal import Refusal, wrap
 
 hookimpl = pluggy.HookimplMarker("airflow")
 LOG_FOLDER = ROOT / ".local" / "logs"
+AGAIN = "Then `make run` again: months that were sealed with the same files stay as they are."
 LEDGER = """
 select as_of, table_name, delivered, inserted, updated, unchanged, snapshot_rows, revision, sealed_at
 from public.current_deliveries
@@ -32,74 +36,96 @@ order by as_of, table_name
 """
 
 
-def main() -> int:
+def main(args: list[str]) -> int:
     """Run the months; return the exit code."""
-    from airflow.providers.standard.hooks.filesystem import FSHook
-
-    folder = Path(FSHook("streamflow_fs").get_path())
-    months = find_months(folder) if folder.is_dir() else []
-    if not months:
-        print(f"No month folders (month_000, month_001, …) in {folder}.", file=sys.stderr)
-        return 1
+    if args:
+        print("usage: make run [DELIVERIES=folder]", file=sys.stderr)
+        return 2
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing has begun
     LOG_FOLDER.mkdir(parents=True, exist_ok=True)
     log = LOG_FOLDER / f"run-{dt.datetime.now(dt.UTC):%Y%m%d-%H%M%S}.log"
-    screen = redirect_output(log)
-    progress = Progress(screen)
+    progress = Progress(redirect_output(log))
+    try:
+        return run(progress, os.path.relpath(log))
+    except Exception as error:
+        logging.getLogger(__name__).exception("make run")
+        progress.end_step()
+        progress.lines("", *lines_of(error), f"All of it: the end of {os.path.relpath(log)}")
+        return 1
+
+
+def run(progress: Progress, log: str) -> int:
+    """Run the months one after the other until one fails; return the exit code.
+
+    Args:
+        progress: where to say what happens.
+        log: path of the log.
+
+    Raises:
+        Exception: whatever keeps the months from being run at all.
+    """
+    # what Airflow's own servers say of themselves, and what lets them read its variables from its metadata
+    os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
+    from airflow.dag_processing.dagbag import DagBag
+    from airflow.providers.postgres.hooks.postgres import PostgresHook
+    from airflow.providers.standard.hooks.filesystem import FSHook
+    from airflow.sdk.listener import get_listener_manager
+
+    from streamflow import settings
+    from streamflow.sensor import still_missing
+
+    folder = Path(FSHook("streamflow_fs").get_path())
+    months = find_months(folder, settings.first_month())
+    hook = PostgresHook("streamflow_db")
+    before = ledger(hook)
 
     def interrupted(*_):
-        progress.line()
-        progress.line("Interrupted. What was sealed stays sealed; `make run` again completes the month.")
+        progress.lines("", "Interrupted. What was sealed stays sealed; `make run` again completes the month.")
         os._exit(130)  # the server rolls back what was open
 
     signal.signal(signal.SIGINT, interrupted)
-    progress.line(f"{len(months)} month{'s' if len(months) > 1 else ''} from {folder}")
-    progress.line(f"Airflow's log: {os.path.relpath(log)}")
-
-    try:
-        return run(months, progress)
-    except Exception as error:
-        progress.end_step()
-        progress.line(f"\n{type(error).__name__}: {error}\nThe whole story: the end of {os.path.relpath(log)}")
-        raise
-
-
-def run(months: list[tuple[Month, str]], progress: Progress) -> int:
-    """Run ``months`` one after the other until one fails; return the exit code."""
-    from airflow.dag_processing.dagbag import DagBag
-    from airflow.providers.postgres.hooks.postgres import PostgresHook
-    from airflow.sdk.listener import get_listener_manager
-
+    progress.lines(f"{len(months)} month{'s' if len(months) > 1 else ''} from {folder}", f"Airflow's log: {log}")
     get_listener_manager().add_listener(progress)
     bag = DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
     for path, error in bag.import_errors.items():
-        progress.line(f"{path} cannot be imported:\n{error}")
+        progress.lines(f"{path} cannot be imported:", error)
         return 1
     dag = bag.dags["streamflow_monthly_ingest"]
     dag.deadline = None  # as in dags test: nobody waits for a late month here
-    hook = PostgresHook("streamflow_db")
-    before = ledger(hook)
     for month, name in months:
-        progress.line(f"\n{month}  {name}")
+        progress.lines("", f"{month}  {name}")
+        if missing := still_missing(folder / name, settings.settle_seconds()):
+            progress.lines(f"  It will be waited for, for at most {settings.wait_timeout()} s:")
+            progress.lines(*(f"    {one}" for one in missing))
         done = dag.test(logical_date=dt.datetime.combine(month.as_of, dt.time(), dt.UTC))
         progress.end_step()
         if done.state != "success":
-            progress.line(f"\n{month} ({name}) failed at {progress.failed_task}:\n{progress.reason}")
+            for task, error in progress.failures.items():
+                progress.lines("", f"{month} ({name}) failed at {task}:", *lines_of(error))
+            progress.lines("", AGAIN, f"Airflow's log: {log}")
             return 1
     after = ledger(hook)
-    progress.line()
-    progress.line(as_table(after))
+    progress.lines("", as_table(after))
     for as_of, table, warning in hook.get_records(WARNINGS):
-        progress.line(f"\nWarning: {table} of {as_of}: {warning}")
+        progress.lines("", *wrap(f"Warning: {table} of {as_of}: {warning}"))
     if after == before:
-        progress.line("\nNothing changed: every month was sealed with these files already.")
+        progress.lines("", "Nothing changed: every month was sealed with these files already.")
     return 0
 
 
-def find_months(folder: Path) -> list[tuple[Month, str]]:
-    """Return the months whose folders are in ``folder``, and the folders' names, in month order."""
-    first_month = os.environ.get("AIRFLOW_VAR_STREAMFLOW_FIRST_MONTH", "2024-01")
-    names = [path.name for path in folder.iterdir() if path.is_dir()]
-    found = [(month, name) for name in names if (month := Month.of_folder(name, first_month))]
+def find_months(folder: Path, first_month: str) -> list[tuple[Month, str]]:
+    """Return the months whose folders are in ``folder``, and the folders' names, in month order.
+
+    Raises:
+        Refusal: if there are none, or they cannot be told.
+    """
+    names = [path.name for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
+    try:
+        found = [(month, name) for name in names if (month := Month.of_folder(name, first_month))]
+    except ValueError as error:
+        raise Refusal(str(error)) from None
+    if not found:
+        raise Refusal(f"There are no month folders (month_000, month_001, …) in {folder}.")
     return sorted(found, key=lambda one: one[0].as_of)
 
 
@@ -151,27 +177,29 @@ def _as_cell(value) -> str:
 
 
 class Progress:
-    """Prints a line a step: its name, the tables as they get through it, and the seconds it took.
+    """Prints a line per step: its name, the tables as they get through it, and the seconds it took.
 
     It is an Airflow listener: tasks report to it as they end.
 
     Args:
         screen: file descriptor to print to.
+
+    Attributes:
+        failures: what each failed task has raised.
     """
 
     def __init__(self, screen: int) -> None:
         self._screen = screen
         self._step = ""
         self._since = 0.0
-        self.failed_task = ""
-        self.reason = ""
+        self.failures: dict[str, object] = {}
 
     def _write(self, text: str) -> None:
         os.write(self._screen, text.encode())
 
-    def line(self, text: str = "") -> None:
-        """Print a line."""
-        self._write(f"{text}\n")
+    def lines(self, *lines: str) -> None:
+        """Print lines."""
+        self._write("".join(f"{line}\n" for line in lines))
 
     def end_step(self) -> None:
         """Finish the line of the step that is under way."""
@@ -197,8 +225,7 @@ class Progress:
     def on_task_instance_failed(self, previous_state, task_instance, error) -> None:
         """Show the task as failed and keep the reason."""
         self._write(f" FAILED {self._place(task_instance)[1]}")
-        self.failed_task = task_instance.task_id
-        self.reason = str(error)
+        self.failures[task_instance.task_id] = error
 
     @staticmethod
     def _place(task_instance) -> tuple[str, str]:
@@ -208,4 +235,4 @@ class Progress:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -9,6 +9,7 @@ import json
 import os
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -31,6 +32,9 @@ SERVICES = {
 
 def main() -> int:
     """Start the services, say where they are, and stop them all; return the exit code."""
+    if wrong := what_is_wrong():
+        print(wrong, file=sys.stderr)
+        return 2
     LOGS.mkdir(parents=True, exist_ok=True)
     if not PASSWORDS.exists():
         PASSWORDS.touch(mode=0o600)
@@ -41,6 +45,8 @@ def main() -> int:
         "AIRFLOW__API__BASE_URL": f"http://127.0.0.1:{PORT}",
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",
     }
+    # a triggerer runs: a month that is waited for need not start a task for every look
+    os.environ.setdefault("AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE", "True")
     for signal_number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(signal_number, lambda *_: sys.exit(0))
     processes = {}
@@ -66,6 +72,21 @@ def main() -> int:
         return 0
     finally:
         stop(processes)
+
+
+def what_is_wrong() -> str:
+    """Return what keeps the services from being started, in a line; nothing if nothing does."""
+    if len(sys.argv) > 2:
+        return "usage: [PORT=8081] make ui"
+    if not PORT.isdecimal() or not 0 < int(PORT) < 65536:
+        return f"PORT must be a number from 1 to 65535; found {PORT!r}."
+    with socket.socket() as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server will
+        try:
+            one.bind(("127.0.0.1", int(PORT)))
+        except OSError:
+            return f"Port {PORT} is taken. Choose another: PORT={int(PORT) % 65535 + 1} make ui"
+    return ""
 
 
 def wait_until_up(processes: dict[str, subprocess.Popen]) -> None:

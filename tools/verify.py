@@ -1,18 +1,41 @@
-"""Say whether everything is as it was sealed; `make verify`. Exits 1 and names every difference if it is not."""
+"""Say whether everything is as it was sealed, and what was compared; `make verify`.
+
+Exits 1 and names every difference if it is not; exits 1 as well where no month is sealed: there is nothing to verify.
+"""
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "plugins"))
 
-from streamflow.templating import render
-from streamflow.verify import find_differences
+from console import lines_of
 
-differences = find_differences("streamflow_db", render("verify.sql"))
-for difference in differences:
-    print(difference)
-print(f"{len(differences)} differences." if differences else "Everything is as it was sealed.")
-sys.exit(bool(differences))
+
+def main(args: list[str]) -> int:
+    """Verify the database of the connection streamflow_db; return the exit code."""
+    if args:
+        print("usage: make verify [DELIVERIES=folder]", file=sys.stderr)
+        return 2
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # it only reads
+    import psycopg
+    from airflow.providers.common.compat.sdk import AirflowException
+
+    from streamflow.refusal import Refusal
+    from streamflow.templating import render
+    from streamflow.verify import verify
+
+    try:
+        verified = verify("streamflow_db", render("verify.sql"), render("verified.sql"))
+    except (Refusal, psycopg.Error, AirflowException) as error:
+        print(*lines_of(error), sep="\n", file=sys.stderr)
+        return 1
+    print(verified)
+    return 0 if verified.months else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

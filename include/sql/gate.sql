@@ -3,11 +3,11 @@
 -- takes:  the six staged and validated deliveries of {{ month.as_of }}; the sealed snapshots
 -- leaves: one row: where the month stands, what is odd about it, rows that refer to no user, and what would
 --         change in sealed months
--- each statement is to see what was committed while the one before it waited
+-- each statement must see what others committed while the one before it waited
 set local transaction_isolation = 'read committed';
 
 {% include 'resources.sql' %}
-select pg_advisory_xact_lock_shared(hashtext('streamflow'));
+lock table staging.publish_lock in row share mode;
 
 {% include 'month_plan.sql' %}
 

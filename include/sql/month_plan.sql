@@ -5,21 +5,20 @@
 -- leaves: one row in the temporary table month_plan; fails unless all six tables are staged and
 --         validated, by this run
 
--- nobody stages the month anew while this step goes by what is staged
-select
-    {%- for table in tables.values() %}
-    pg_advisory_xact_lock_shared(hashtext('staging.{{ table.name }}_{{ month.suffix }}')){{ ',' if not loop.last }}
-    {%- endfor %};
+-- no one stages the month again while this step relies on what is staged
+select staging.lock_staged(date '{{ month.as_of }}');
 
 select staging.require_run(date '{{ month.as_of }}', {{ run }});
 
 select staging.require(
     count(*) = {{ tables | length }},
-    'only ' || count(*) || ' of {{ tables | length }} tables of {{ month.as_of }} are staged and validated: '
-    || 'clear the tables'' tasks from stage on (or run the month again)'
+    'only ' || count(*) || ' of {{ tables | length }} tables of {{ month.as_of }} are staged and validated'
 )
 from staging.files
-where as_of = date '{{ month.as_of }}' and is_validated;
+where
+    as_of = date '{{ month.as_of }}'
+    and is_validated
+    and to_regclass(format('staging.%I', staging.staged_name(table_name, as_of))) is not null;
 
 create temporary table month_plan on commit drop as
 with

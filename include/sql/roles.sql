@@ -8,6 +8,8 @@ do $$
 declare
     role_name text;
 begin
+    {% include 'schema/server.sql' %}
+
     foreach role_name in array array['streamflow_owner', 'streamflow_ingest', 'streamflow_reader'] loop
         if to_regrole(role_name) is null then
             execute format('create role %I %s', role_name, case when role_name like '%owner' then 'nologin' else 'login' end);
@@ -17,8 +19,8 @@ begin
 
     -- the database is the data's alone: nobody else connects, and Airflow's own user least of all
     execute format('revoke all on database %I from public', current_database());
-    execute format('grant connect on database %I to streamflow_owner, streamflow_reader', current_database());
-    execute format('grant connect, temporary on database %I to streamflow_ingest', current_database());
+    execute format('grant connect on database %I to streamflow_reader', current_database());
+    execute format('grant connect, temporary on database %I to streamflow_owner, streamflow_ingest', current_database());
 end
 $$;
 
@@ -27,26 +29,23 @@ grant usage, create on schema public to streamflow_owner;
 grant usage on schema public to streamflow_ingest, streamflow_reader;
 
 create schema if not exists staging authorization streamflow_owner;
+alter schema staging owner to streamflow_owner;
 
--- what an earlier version has made as whoever ran it; an unfinished run's staged tables go to the next run
+-- what an earlier version has made as whoever ran it; what streamflow_ingest made, the schema drops
 do $$
 declare
     made record;
 begin
     for made in
         select
-            format('%I.%I', nspname, relname) as name,
-            case
-                when nspname = 'staging' and relname ~ '_\d{8}$' then 'streamflow_ingest'
-                else 'streamflow_owner'
-            end as owner
+            format('%I.%I', nspname, relname) as name
         from pg_class
         inner join pg_namespace on pg_namespace.oid = relnamespace
         left join pg_inherits on inhrelid = pg_class.oid
         where
             relkind in ('r', 'p', 'v')
             and (
-                nspname = 'staging'
+                nspname = 'staging' and relname !~ '_\d{8}$'  -- staged tables are dropped, not taken over
                 or nspname = 'public'
                 and coalesce(inhparent::regclass, pg_class.oid::regclass) in (
                     {%- for table in tables.values() %}
@@ -58,7 +57,7 @@ begin
             )
             and relowner not in ('streamflow_owner'::regrole, 'streamflow_ingest'::regrole)
     loop
-        execute format('alter table %s owner to %I', made.name, made.owner);
+        execute format('alter table %s owner to streamflow_owner', made.name);
     end loop;
     for made in
         select oid::regprocedure as name
@@ -72,6 +71,5 @@ begin
     loop
         execute format('alter routine %s owner to streamflow_owner', made.name);
     end loop;
-    alter schema staging owner to streamflow_owner;
 end
 $$;

@@ -7,32 +7,42 @@
 {% include 'schema/live.sql' %}
 {% include 'schema/snapshots.sql' %}
 {% include 'schema/ledger.sql' %}
+{% include 'schema/leftovers.sql' %}
 {% include 'schema/staging.sql' %}
+{% include 'schema/sealing.sql' %}
 {% include 'schema/reading.sql' %}
 {% include 'schema/grants.sql' %}
 {% endset %}
 do $schema$
 declare
     -- roles that are new need their grants
-    version text := '{{ parts | sha256 }}'
+    version text := '{{ parts | version_of }}'
         || case when to_regrole('streamflow_ingest') is null then '' else ', with roles' end;
+    made record;
 begin
+    {% include 'schema/server.sql' %}
+
     if obj_description(to_regnamespace('staging')) = version then
         return;
     end if;
     set local lock_timeout = '1min';  -- rather try again than stand in every reader's way behind a long one
-    perform pg_advisory_xact_lock(hashtext('streamflow'));
     if to_regnamespace('staging') is null then
-        create schema staging;
+        perform pg_advisory_xact_lock(hashtext('streamflow'));  -- of a new database, which has no readers yet
+        create schema if not exists staging;
     end if;
+    -- only the pipeline's own roles may hold this lock, so no reader can keep the schema from being installed
+    create table if not exists staging.publish_lock ();
+    lock table staging.publish_lock in exclusive mode;
 {{ parts }}
     execute format('comment on schema staging is %L', version);
 exception
     when insufficient_privilege then
-        raise insufficient_privilege using message = format(
-            'the database %s has not the schema that this version of the package needs, and %s may not change it '
-            '(%s). Install it as its owner: make schema (README, Deployment)',
-            current_database(), current_user, sqlerrm
-        );
+        raise exception using
+            message = format(
+                E'the database %s does not have the schema that this version of the package needs.\n'
+                '%s may not change it (%s).',
+                current_database(), current_user, sqlerrm
+            ),
+            hint = 'install it as its owner (make schema; see README, Deployment), then {{ run_again }}.';
 end
 $schema$;

@@ -1,71 +1,15 @@
--- Freezes the month: the six snapshot partitions, the months that they carry forward into, live where no upsert
--- brought it there, and the ledger, in one transaction under one lock. Readers see all of it or nothing.
+-- Seals the month: its snapshots, the sealed months that it changes, and the ledger, in one transaction.
 --
--- takes:  the six staged and validated deliveries of {{ month.as_of }}; the snapshots of the sealed months
--- leaves: the month sealed. Files that are sealed already change nothing; a change to sealed snapshots needs
---         the run's param restate and fails without it before anything is written.
--- each statement is to see what was committed while the one before it waited
+-- takes:  the six staged and validated deliveries of {{ month.as_of }}
+-- leaves: what staging.seal_month does (snapshot/month.sql); it is a function of the owner's, so that no other
+--         statement writes to sealed snapshots or the ledger
+-- each statement of the function must see what others committed while the one before it waited
 set local transaction_isolation = 'read committed';
 
-{% include 'resources.sql' %}
-select pg_advisory_xact_lock(hashtext('streamflow'));
-
-set local datestyle = 'ISO';  -- the checksums are of text
-
-{% include 'month_plan.sql' %}
-
-{% for table in tables.values() %}
-{% include 'snapshot/replay.sql' %}
-{% endfor %}
-{% include 'snapshot/sealed_changes.sql' %}
-
-select staging.require(
-    {{ restate }} or not exists (select from sealed_changes),
-    'sealed snapshots would change: clear the task gate, which says what'
-);
-
--- the gate has looked for orphans; only a restatement since can have made some
-{% set looked_for %}(
-        select may_change_sealed
-        or exists (
-            select from public.current_deliveries as sealed
-            where sealed.as_of = month_plan.previous and sealed.table_name = 'users' and sealed.revision > 1
-        )
-        from month_plan
-    ){% endset %}
-{% include 'snapshot/orphans.sql' %}
-select staging.require(
-    not exists (select from orphans),
-    'rows would refer to no user, as a month was restated since this one passed the gate: clear the task gate, which '
-    || 'says which'
-);
-
-{% include 'snapshot/stale_live.sql' %}
-{% for table in tables.values() %}
-{% include 'snapshot/write_partition.sql' %}
-{% include 'snapshot/apply_replay.sql' %}
-{% endfor %}
-{% include 'snapshot/sync_live.sql' %}
-{% for table in tables.values() %}
-{% include 'snapshot/seal.sql' %}
-{% endfor %}
-select staging.require(
-    count(*) = {{ tables | length }} or (select is_sealed from month_plan),
-    'the snapshots of {{ month.as_of }} do not have the rows that the files had: run the month again'
-)
-from staging.files as file
-inner join public.current_deliveries as sealed using (as_of, table_name, delivered)
-where file.as_of = date '{{ month.as_of }}';
-
-delete from staging.live_claims;
-
 select
-    month_plan.as_of::text as as_of,
-    (select count(*) from public.deliveries where sealed_at = now()) as ledger_rows_written,
-    (
-        select string_agg(distinct as_of::text, ', ' order by as_of::text)
-        from public.deliveries
-        where sealed_at = now()
-    ) as months_sealed,
-    coalesce((select string_agg(table_name, ', ') from stale_live), 'none') as live_tables_rebuilt
-from month_plan;
+    result ->> 'as_of' as as_of,
+    (result ->> 'ledger_rows_written')::integer as ledger_rows_written,
+    result ->> 'months_sealed' as months_sealed,
+    result ->> 'live_tables_rebuilt' as live_tables_rebuilt,
+    result -> 'revisions' as revisions
+from staging.seal_month(date '{{ month.as_of }}', {{ run }}, {{ restate }}) as result;

@@ -5,11 +5,11 @@
 --         A month that is not the newest, or a live table that another unsealed month has claimed, is left
 --         alone: the snapshot step then brings live to the newest snapshot.
 {% import 'macros.sql' as sql %}
--- each statement is to see what was committed while the one before it waited
+-- each statement must see what others committed while the one before it waited
 set local transaction_isolation = 'read committed';
 
 {% include 'resources.sql' %}
-select pg_advisory_xact_lock_shared(hashtext('streamflow'));
+lock table staging.publish_lock in row share mode;
 
 {% include 'month_plan.sql' %}
 
@@ -63,9 +63,7 @@ where
         ),
         row({{ sql.columns(table, 'live') }})
     );
-{% if table.name != 'users' %}
-select staging.lift_keys(table_name) from own_claim;
-{% endif %}
+
 merge into public.{{ table.name }} as live
 using changed on live.user_id = changed.user_id
 when matched then update set
@@ -74,9 +72,7 @@ when matched then update set
     {%- endfor %}
 when not matched then insert (user_id, {{ table.columns | join(', ') }})
     values (changed.user_id, {{ sql.columns(table, 'changed') }});
-{% if table.name != 'users' %}
-select staging.set_keys(table_name) from own_claim;
-{% endif %}
+
 create temporary table upserted on commit drop as
 select
     count(*) filter (where is_new) as inserted,

@@ -2,8 +2,8 @@
 -- newest snapshot, row by row.
 --
 -- takes:  the ledger, the snapshots and live; it reads all of them
--- leaves: a query with a row per difference: where, which month, what was expected, what was found, and some of
---         the users whom it concerns
+-- leaves: a query with a row per difference: where, which month, what was expected, what was found, some of
+--         the users it concerns, and for live the month that has written to it and is not sealed
 {% import 'macros.sql' as sql %}
 -- a month that is sealed meanwhile is either there, ledger and snapshots, or not
 set local transaction_isolation = 'repeatable read';
@@ -51,8 +51,6 @@ live as (
             row(live.user_id, {{ sql.columns(table, 'live') }}),
             row(snapshot.user_id, {{ sql.columns(table, 'snapshot') }})
         )
-        -- a month under way, or one that died, is ahead of the newest snapshot until a run ends well
-        and not exists (select from staging.live_claims where table_name = '{{ table.name }}')
     {{ 'union all' if not loop.last }}
     {%- endfor %}
 ),
@@ -69,7 +67,8 @@ select
     coalesce(sealed.as_of, found.as_of)::text as as_of,
     coalesce(sealed.snapshot_rows || ' rows, checksum ' || sealed.snapshot_checksum, 'not sealed') as expected,
     coalesce(found.snapshot_rows || ' rows, checksum ' || found.snapshot_checksum, 'no rows') as found,
-    '{}'::text[] as users
+    '{}'::text[] as users,
+    null as half_done
 from sealed
 full join found on sealed.table_name = found.table_name and sealed.as_of = found.as_of
 inner join relations on relations.table_name = coalesce(sealed.table_name, found.table_name)
@@ -81,9 +80,12 @@ select
     live.table_name as relation,
     newest.as_of::text as as_of,
     'live equal to the newest snapshot' as expected,
-    count(*) || ' rows ' || live.what as found,
-    (array_agg(live.user_id order by live.user_id))[:5] as users
+    count(*) || case when count(*) = 1 then ' row ' else ' rows ' end || live.what as found,
+    (array_agg(live.user_id order by live.user_id))[:5] as users,
+    -- the month that has written to live and is not sealed: it is under way, or its run has failed
+    claim.as_of::text as half_done
 from live
 cross join newest
-group by live.table_name, newest.as_of, live.what
+left join staging.live_claims as claim on live.table_name = claim.table_name
+group by live.table_name, newest.as_of, live.what, claim.as_of
 order by as_of, relation, found;

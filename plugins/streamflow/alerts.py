@@ -14,6 +14,7 @@ from airflow.sdk import BaseNotifier
 
 from streamflow.guard import month_of
 from streamflow.months import Month, MonthError
+from streamflow.refusal import RUN_AGAIN
 
 CONNECTION = "streamflow_alerts"
 TIMEOUT = 20  # seconds for a webhook; the dag-processor gives a file's callbacks 50 in all
@@ -80,11 +81,11 @@ class Notifier(BaseNotifier):
         deadline = _time(context["deadline"]["deadline_time"])
         return Alert(
             f"{run.dag_id} is late: {month} is not sealed",
-            f"Run: {run.dag_run_id}, queued at {_minute(run.queued_at)}, was to be done by {_minute(deadline)}; "
-            f"it is {run.state}\n"
+            f"Run: {run.dag_run_id}\n"
+            f"It was queued at {_minute(run.queued_at)}, was to be done by {_minute(deadline)}, and is {run.state}\n"
             f"Where to look: {run_url(run.dag_id, run.dag_run_id)}\n"
-            "What to do: if wait_for_month is waiting, its log names the files that have not come; "
-            "if a task has failed, the end of its log says what was found and what to do.",
+            "What to do: if wait_for_month is waiting, its log names the files that have not come.\n"
+            "If a task has failed, the end of its log says what was found and what to do.",
         )
 
 
@@ -109,8 +110,8 @@ def failed_run(context: Any) -> Alert:
         f"Run: {run_id}\n"
         f"{log}"
         f"All its tasks: {run_url(dag.dag_id, run_id)}\n"
-        "What to do: the end of the failed task's log says what was expected, what was found and what to do. "
-        "Then clear the task with what comes after it, or run the DAG again.",
+        "What to do: the end of the failed task's log says what was expected, what was found and what to do.\n"
+        f"Then {RUN_AGAIN if 'as_of' in dag.params else 'trigger the DAG once more'}.",
     )
 
 

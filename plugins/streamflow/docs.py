@@ -8,7 +8,8 @@ DAG = """
 The run is for the month that ends with its data interval, or on the param **as_of**. Nothing reaches live or a
 snapshot unless all six tables pass. A month that is sealed stays as it is unless the run says **restate**.
 
-* Trigger one month: ▶ with a logical date (`2024-01-31` means January), or with the param `as_of`.
+* Trigger one month: ▶ with the param `as_of` (*Month end*), or with a logical date: a day in the middle of February
+  means January in every time zone.
 * Load several: *Backfill* from the first day of the first month to the last day of the last one, with one active run
   at a time, so that no month comes late.
 * Correct a sealed month: replace its files, trigger it with `restate` on.
@@ -30,8 +31,9 @@ WAIT_FOR_MONTH = (
 STAGE = "Creates the table's empty, unlogged staging table for the month."
 LOAD = "Copies the CSV file into the staging table, whose columns follow the file's header. The file is only read."
 VALIDATE = (
-    "Checks every staged row against the table's suite in `include/expectations/`. A broken rule fails the task: "
-    "correct the file and clear this table's tasks from *stage* on."
+    "Checks every staged row against the table's suite in `include/expectations/`. A broken rule fails the task. The "
+    "log names the lines, users and values of a few rows, and the page with all results. Correct the file and run the "
+    "month again: clear the whole run, or trigger the month once more."
 )
 GATE = (
     "Lets the month through when all six tables are valid, every row has its user, and no sealed snapshot would change "

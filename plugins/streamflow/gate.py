@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import csv
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
+from airflow.providers.common.compat.sdk import BaseOperator
 from airflow.providers.postgres.hooks.postgres import PostgresHook
 
+from streamflow import settings
 from streamflow.drift import read_bounds
-from streamflow.settings import sample
+from streamflow.plain import as_cell, show
+from streamflow.refusal import RUN_AGAIN, Refusal, count, ends_task
+from streamflow.sql import as_refusal
 from streamflow.templating import last_row
+
+_MAX_EXAMPLES = 20  # lines of the log
 
 
 class GateOperator(BaseOperator):
@@ -20,8 +26,10 @@ class GateOperator(BaseOperator):
 
     Args:
         sql: ``gate.sql``, rendered for the month (templated). It runs in a transaction that is rolled back.
+        changes_sql: query, in the same transaction, for what would change in sealed months (templated).
         warn_sql: statement that puts warnings on record (templated).
         bounds: path of the bounds on what may differ from the month before.
+        as_of: the month (templated).
         restate: whether sealed snapshots may change (templated; ``true`` or ``false``).
         conn_id: connection of the database.
 
@@ -30,43 +38,61 @@ class GateOperator(BaseOperator):
         ``warnings``, a sentence for each thing that is odd but let through.
 
     Raises:
-        AirflowFailException: if rows refer to no user, or if sealed snapshots would change without ``restate``.
+        TaskRefused: if rows refer to no user, or if sealed snapshots would change without ``restate``.
     """
 
-    template_fields: Sequence[str] = ("sql", "warn_sql", "restate")
-    template_fields_renderers = {"sql": "sql", "warn_sql": "sql"}
+    template_fields: Sequence[str] = ("sql", "changes_sql", "warn_sql", "as_of", "restate")
+    template_fields_renderers = {"sql": "sql", "changes_sql": "sql", "warn_sql": "sql"}
     template_ext: Sequence[str] = (".sql",)
     ui_color = "#f3e3c3"
 
     def __init__(
-        self, *, sql: str, warn_sql: str, bounds: str | Path, restate: str, conn_id: str, **kwargs: Any
+        self,
+        *,
+        sql: str,
+        changes_sql: str,
+        warn_sql: str,
+        bounds: str | Path,
+        as_of: str,
+        restate: str,
+        conn_id: str,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.sql = sql
+        self.changes_sql = changes_sql
         self.warn_sql = warn_sql
         self.bounds = str(bounds)
+        self.as_of = as_of
         self.restate = restate
         self.conn_id = conn_id
 
+    @ends_task
     def execute(self, context: Any) -> dict[str, Any]:
         """Ask the database, and decide."""
         import psycopg
 
+        hook = PostgresHook(self.conn_id)
+        report = settings.report_path(self.conn_id, self.as_of, "changes.csv")
+        report.unlink(missing_ok=True)  # what an earlier try has found
         try:
-            hook = PostgresHook(self.conn_id)
             with closing(hook.get_conn()) as connection, connection.cursor() as cursor:
                 cursor.execute(self.sql)
                 found = last_row(cursor)
+                changes = found["sealed_changes"]
+                examples = []
+                if changes and settings.shows_values():
+                    with connection.cursor(name="changes") as rows:
+                        examples = write_changes(rows.execute(self.changes_sql), report)
                 connection.rollback()
         except psycopg.errors.RaiseException as error:
-            raise AirflowFailException(error.diag.message_primary) from None
+            raise as_refusal(error) from None
         if found["orphans"]:
-            raise AirflowFailException(_explain_orphans(found["orphans"]))
-        changes = found["sealed_changes"]
+            raise _orphans(found["orphans"])
         if changes and self.restate != "true":
-            raise AirflowFailException(_explain_sealed(found["as_of"], found["is_sealed"], changes))
-        if changes:
-            self.log.info("Restating sealed months: %s.", _count(changes))
+            raise _would_change(found, examples, report)
+        for line in _list(changes):
+            self.log.info("Restating%s", line.removeprefix("  -"))
         warnings = _warnings(found, read_bounds(self.bounds, "users"))
         for warning in warnings:
             self.log.warning(warning)
@@ -74,6 +100,32 @@ class GateOperator(BaseOperator):
         kind = _kind(found)
         self.log.info("The gate is open: %s is %s.", found["as_of"], kind)
         return {"as_of": found["as_of"], "month": kind, "previous": found["previous"], "warnings": warnings}
+
+
+def write_changes(rows: Iterable[Sequence[Any]], path: Path) -> list[str]:
+    """Write what would change to a CSV file, and return the changes of the first few users as lines.
+
+    Args:
+        rows: what ``changed_rows.sql`` returns.
+        path: the file, in a folder that is made if need be.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    users: set[str] = set()
+    examples = []
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["as_of", "table", "user_id", "what", "column", "was", "would_be"])
+        for as_of, table, user, what, column, was, would_be in rows:
+            shown = ["" if value is None else as_cell(value) for value in (was, would_be)]
+            writer.writerow([as_of, table, as_cell(user), what, column, *shown])
+            if user in users or len(users) < settings.SAMPLES:
+                users.add(user)
+                if len(examples) < _MAX_EXAMPLES:
+                    examples.append(
+                        f"  - {as_of} {table}, user_id {show(user)}, {column}: was {show(was)}, "
+                        f"would be {show(would_be)}"
+                    )
+    return examples
 
 
 def _warnings(found: dict[str, Any], bounds: dict[str, float]) -> list[str]:
@@ -99,28 +151,41 @@ def _kind(found: dict[str, Any]) -> str:
     return "new"
 
 
-def _count(changes: list[dict[str, Any]]) -> str:
-    return "; ".join(
-        f"{change['as_of']} {change['table_name']}: {change['row_count']} rows {change['what']}" for change in changes
+def _list(changes: list[dict[str, Any]]) -> list[str]:
+    return [
+        f"  - {change['as_of']} {change['table_name']}: {count(change['row_count'], 'row')} {change['what']}"
+        for change in changes
+    ]
+
+
+def _orphans(orphans: list[dict[str, Any]]) -> Refusal:
+    return Refusal(
+        "Rows without a user:",
+        *(
+            f"  - {found['table_name']} of {found['as_of']}: {count(found['row_count'], 'row')}"
+            + settings.sample([show(user) for user in found["examples"]])
+            for found in orphans
+        ),
+        "Expected: every user_id is in the delivered users or in those of the nearest earlier month, in the same case "
+        "and without white space around it.",
+        "Nothing was written.",
+        to_do=f"correct the files and {RUN_AGAIN}.",
     )
 
 
-def _explain_orphans(orphans: list[dict[str, Any]]) -> str:
-    found = "; ".join(
-        f"{one['table_name']} of {one['as_of']}: {one['row_count']} rows"
-        + sample([repr(user) for user in one["examples"]])
-        for one in orphans
-    )
-    return (
-        "Every user_id must be in the delivered users or in those of the nearest earlier month, in the same case and "
-        f"without white space around it. Without a user: {found}. Nothing was written. Correct the files and run the "
-        "month again."
-    )
-
-
-def _explain_sealed(as_of: str, is_sealed: bool, changes: list[dict[str, Any]]) -> str:
-    why = f"other files for {as_of}, which is sealed" if is_sealed else f"{as_of} comes late"
-    return (
-        f"Sealed snapshots would change ({why}): {_count(changes)}. Nothing was written. "
-        f"If that is right, run the month with the params as_of={as_of} and restate=true."
+def _would_change(found: dict[str, Any], examples: list[str], report: Path) -> Refusal:
+    as_of = found["as_of"]
+    why = f"other files for {as_of}, which is sealed" if found["is_sealed"] else f"{as_of} comes late"
+    if examples:
+        shown = ["For example:", *examples, f"All of them: {report}"]
+    elif settings.shows_values():
+        shown = []  # columns that a file leaves out, or no longer does, and no row changes
+    else:
+        shown = ["Users and values are not shown (AIRFLOW__STREAMFLOW__SHOW_VALUES)."]
+    return Refusal(
+        f"Sealed snapshots would change: {why}.",
+        *_list(found["sealed_changes"]),
+        *shown,
+        "Nothing was written.",
+        to_do=f"if that is right, run the month with the params as_of={as_of} and restate=true.",
     )

@@ -6,18 +6,19 @@ import datetime as dt
 import logging
 from typing import Any
 
-from airflow.providers.common.compat.sdk import AirflowFailException
-
-from streamflow.months import Month, MonthError, last_month_end
+from streamflow.months import Month, MonthError
+from streamflow.refusal import ends_task
+from streamflow.timetable import interval_meant, months_meant
 
 log = logging.getLogger(__name__)
 
-_HOW_TO = (
-    "Trigger it with the param as_of, for example "
-    """--conf '{"as_of": "2024-01-31"}', or in the UI with a logical date and as_of left empty."""
+NAME_IT = (
+    'trigger a run with the param as_of ("Month end" in the UI\'s form), '
+    """by command: --conf '{"as_of": "2024-01-31"}'"""
 )
 
 
+@ends_task
 def check_month(as_of: str, first_month: str, **context: Any) -> dict[str, str]:
     """Refuse a run that names no month that can have been delivered.
 
@@ -30,16 +31,13 @@ def check_month(as_of: str, first_month: str, **context: Any) -> dict[str, str]:
         The month's ``as_of`` and ``folder``.
 
     Raises:
-        AirflowFailException: for a date that is no month end, one in the future or before the first month, a
-            run without data interval, or one whose interval Airflow took from the clock.
+        TaskRefused: for a date that is no month end, one in the future or before the first month, a run without
+            data interval, and one whose logical date can mean two months or whose interval Airflow took from the clock.
     """
-    try:
-        month = month_of(as_of, context["dag_run"], context.get("data_interval_end"))
-        folder = month.folder(first_month)
-        if month.as_of > (today := dt.datetime.now(dt.UTC).date()):
-            raise MonthError(f"as_of {month} lies in the future: today is {today} (UTC).")
-    except MonthError as error:
-        raise AirflowFailException(str(error)) from None
+    month = month_of(as_of, context["dag_run"], context.get("data_interval_end"))
+    folder = month.folder(first_month)
+    if month.as_of > (today := dt.datetime.now(dt.UTC).date()):
+        raise MonthError(f"as_of {month} lies in the future.", f"Today is {today} (UTC).", to_do=NAME_IT)
     log.info("This run is for the month that ends on %s: delivery %s.", month, folder)
     return {"as_of": str(month), "folder": folder}
 
@@ -53,19 +51,32 @@ def month_of(as_of: str | None, run: Any, interval_end: dt.datetime | None) -> M
         interval_end: the end of its data interval, if it has one.
 
     Raises:
-        MonthError: if it names no month end, or its interval comes from the clock.
+        MonthError: if it names no month end, its logical date can mean two, or its interval comes from the clock.
     """
     if as_of:
         return Month.parse(as_of)
     if interval_end is None:
-        raise MonthError(f"this run has no data interval, so it names no month. {_HOW_TO}")
-    day = interval_end.date()
-    if run.run_type == "manual" and run.logical_date is not None:
-        # `airflow dags trigger --logical-date` takes the interval from the time of triggering, not from that date
-        meant = last_month_end(run.logical_date.date())
-        if day != meant and day == last_month_end(run.run_after.date()):
-            raise MonthError(
-                f"this run's logical date is {run.logical_date.date()}, which means {meant}, but Airflow took its "
-                f"data interval from the clock, which means {day}. {_HOW_TO}"
-            )
-    return Month.parse(day.isoformat())
+        raise MonthError("This run has no data interval, so it names no month.", to_do=NAME_IT)
+    if run.run_type not in ("scheduled", "backfill") and run.logical_date is not None:
+        _check_logical_date(run, interval_end)
+    return Month.parse(interval_end.date().isoformat())
+
+
+def _check_logical_date(run: Any, interval_end: dt.datetime) -> None:
+    """Refuse a run whose data interval is not what a person can only have meant by its logical date."""
+    meant = months_meant(run.logical_date)
+    date = f"This run's logical date is {run.logical_date:%Y-%m-%d %H:%M} UTC"
+    if interval_end == run.logical_date and len(meant) > 1:
+        raise MonthError(
+            f"{date}, which is not the same day everywhere.",
+            f"It means {meant[0]} in one time zone and {meant[1]} in another.",
+            to_do=f"trigger a run with the param as_of, {meant[0]} or {meant[1]}",
+        )
+    # `airflow dags trigger --logical-date` takes the interval from the time of triggering, not from that date
+    from_the_clock = interval_meant(run.run_after).end
+    if interval_end == from_the_clock != interval_meant(run.logical_date).end:
+        raise MonthError(
+            f"{date}, which means {' or '.join(map(str, meant))}.",
+            f"Airflow took its data interval from the clock: it ends on {interval_end.date()}.",
+            to_do=NAME_IT,
+        )

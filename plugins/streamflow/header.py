@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 
-from airflow.providers.common.compat.sdk import AirflowFailException
-
+from streamflow.lines import find_misquoted
+from streamflow.plain import show
+from streamflow.refusal import RUN_AGAIN, Refusal
 from streamflow.settings import shows_values
 
 MAX_HEADER = 1 << 16  # bytes
@@ -31,18 +32,24 @@ def read_header(line: bytes, file: str, expected: Sequence[str]) -> list[str]:
         expected: the columns that the table has.
 
     Raises:
-        AirflowFailException: if the line is no UTF-8 or longer than 64 KiB, names none of the expected columns, or one
+        Refusal: if the line is no UTF-8 or longer than 64 KiB, names none of the expected columns, or one
             of them in another case or with white space around it, or a name is empty, given twice, longer than 63
             bytes, one of PostgreSQL's own or not plain printable text: a header is data, and only such names are let
             near an identifier.
     """
 
-    def refuse(wanted: str, found: str, to_do: str = "Correct the header and clear this task.", place: str = ""):
-        return AirflowFailException(f"{file}, line 1{place}: expected {wanted}, found {found}. {to_do}")
+    def refuse(wanted: str, found: str, to_do: str = "correct the header", place: str = "") -> Refusal:
+        return Refusal(
+            f"{file}, line 1{place}:",
+            f"Expected {wanted}.",
+            f"Found {found}.",
+            "Nothing was loaded.",
+            to_do=f"{to_do}, then {RUN_AGAIN}",
+        )
 
     if len(line) >= MAX_HEADER:
         raise refuse(f"column names in less than {MAX_HEADER} bytes", "more")
-    as_utf8 = "Export the file as UTF-8 and clear this task."
+    as_utf8 = "export the file as UTF-8"
     try:
         text = line.removeprefix(BOM).decode()
     except UnicodeDecodeError as error:
@@ -50,13 +57,17 @@ def read_header(line: bytes, file: str, expected: Sequence[str]) -> list[str]:
         raise refuse("UTF-8 text", f"byte 0x{line[error.start]:02x}{hint}", as_utf8) from None
     if "\0" in text[:2]:
         raise refuse("UTF-8 text", "a NUL byte (UTF-16?)", as_utf8)
+    # COPY would look for the other quote in the rows
+    if misquoted := find_misquoted(text.removesuffix("\n").removesuffix("\r")):
+        place = f", column {misquoted.cell + 1}"
+        raise refuse(misquoted.expected, show(misquoted.value) if shows_values() else "others", place=place)
     try:
         names = next(csv.reader([text]), [])
     except csv.Error as error:
         raise refuse(
             "column names and a line feed",
             f"another file: {error}",
-            "Export the file as CSV with a line feed after each row and clear this task.",
+            "export the file as CSV with a line feed after each row",
         ) from None
     if not names:
         raise refuse("column names", "none")
@@ -66,17 +77,15 @@ def read_header(line: bytes, file: str, expected: Sequence[str]) -> list[str]:
         raise refuse(
             "column names separated by commas",
             f"them separated by {_DELIMITERS[other]}",
-            "Export the file with commas and clear this task.",
+            "export the file with commas",
         )
     if not {as_written(name) for name in names} & set(expected):
-        found = f"none of them in {text.strip()[:80]!r}" if shows_values() else "none of them"
-        raise refuse(
-            f"column names ({', '.join(expected)})", found, "Put the header in front of the rows and clear this task."
-        )
+        found = f"none of them in {show(text.strip())}" if shows_values() else "none of them"
+        raise refuse(f"column names ({', '.join(expected)})", found, "put the header in front of the rows")
     for position, name in enumerate(names, start=1):
         place = f", column {position}"
         if not name or not name.isprintable() or len(name.encode()) > _MAX_NAME:
-            raise refuse(f"a printable name of 1 to {_MAX_NAME} bytes", repr(name[:80]), place=place)
+            raise refuse(f"a printable name of 1 to {_MAX_NAME} bytes", show(name), place=place)
         if name in _SYSTEM_COLUMNS:
             raise refuse("a column of the delivery", f"{name!r}, which is PostgreSQL's own", place=place)
         if name in names[: position - 1]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -11,21 +12,26 @@ from contextlib import closing
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, BaseOperator
+from airflow.providers.common.compat.sdk import BaseOperator
 from airflow.providers.postgres.hooks.postgres import PostgresHook
 from airflow.providers.standard.hooks.filesystem import FSHook
 
 from streamflow import settings
+from streamflow.cells import has_odd
 from streamflow.faults import Fault, find_faults, write_faults
 from streamflow.header import MAX_HEADER, read_header
+from streamflow.lines import MAX_LINE, EndlessLine, has_misquoted, whole_lines
 from streamflow.months import Month
+from streamflow.refusal import RUN_AGAIN, NotYet, Refusal, ends_task
 from streamflow.tables import Table
 
-_BLOCK = 1 << 17  # bytes a read: little enough that the server has work left while the next are hashed
-_MAX_LINE = 1 << 20  # bytes
+_BLOCK = 1 << 16  # bytes a read: little enough that the server has work left while the next are looked at
 _LISTED = 20  # faults that the message lists; all of them are in the report
 _END_MARK = re.compile(rb"^\\\.\r?$", re.MULTILINE)
-_NOT_LOADED = "Nothing was loaded. Correct the file and clear this task."
+_NOT_LOADED = "Nothing was loaded."
+_CORRECT = f"correct the file, then {RUN_AGAIN}"
+_FOLDER = os.O_DIRECTORY | getattr(os, "O_PATH", os.O_RDONLY)
+_DELIVER = f"deliver the file itself, then {RUN_AGAIN}"
 
 
 class LoadCsvOperator(BaseOperator):
@@ -46,8 +52,8 @@ class LoadCsvOperator(BaseOperator):
         ``file``, ``rows``, ``bytes``, ``sha256``, ``not_delivered`` and ``unknown`` columns.
 
     Raises:
-        AirflowFailException: if the file is missing or is no CSV of this table; not retried.
-        AirflowException: if the file changed while it was read; retried.
+        TaskRefused: if the file is missing or is no CSV of this table; not retried.
+        TaskNotYet: if the file changed while it was read; retried.
     """
 
     template_fields: Sequence[str] = ("as_of", "folder", "record_sql")
@@ -74,19 +80,19 @@ class LoadCsvOperator(BaseOperator):
         self.conn_id = conn_id
         self.fs_conn_id = fs_conn_id
 
+    @ends_task
     def execute(self, context: Any) -> dict[str, Any]:
         """Read the header, shape the table, copy the rows, record the file."""
         root = Path(FSHook(self.fs_conn_id).get_path())
         path = root / self.folder / self.table.file_name
         try:
+            settings.remove_reports(self.conn_id, self.as_of, self.table.name)
             with _open(root, path) as file:
                 return self._load(file, path)
         except OSError as error:
             if error.filename and Path(error.filename).is_relative_to(settings.reports_folder()):
                 raise  # not the delivery's fault
-            raise AirflowFailException(
-                f"{path} cannot be read: {error.strerror}. Deliver the file and clear this task."
-            ) from None
+            raise Refusal(f"{path} cannot be read:", f"{error.strerror}.", to_do=_DELIVER) from None
 
     def _load(self, file: IO[bytes], path: Path) -> dict[str, Any]:
         import psycopg
@@ -95,10 +101,12 @@ class LoadCsvOperator(BaseOperator):
         name = f"{self.folder}/{self.table.file_name}"
         before = os.fstat(file.fileno())
         if before.st_size > settings.max_file_bytes():
-            raise AirflowFailException(
-                f"{name}: expected at most {settings.max_file_bytes()} bytes (AIRFLOW__STREAMFLOW__MAX_FILE_BYTES), "
-                f"found {before.st_size}. Nothing was read. Deliver the right file, or raise the limit, and clear "
-                "this task."
+            raise Refusal(
+                f"{name} is too large.",
+                f"Expected at most {settings.max_file_bytes()} bytes (AIRFLOW__STREAMFLOW__MAX_FILE_BYTES).",
+                f"Found {before.st_size} bytes.",
+                "Nothing was read.",
+                to_do=f"deliver the right file, or raise the limit, then {RUN_AGAIN}",
             )
         first_line = file.readline(MAX_HEADER)
         header = read_header(first_line, name, ("user_id", *self.table.columns))
@@ -109,22 +117,23 @@ class LoadCsvOperator(BaseOperator):
             table, sql.SQL(", ").join(map(sql.Identifier, header))
         )
         digest = hashlib.sha256()
-        report = settings.report_path(self.as_of, f"{self.table.name}.bad_cells.csv")
+        report = settings.report_path(self.conn_id, self.as_of, f"{self.table.name}.bad_cells.csv")
         with closing(PostgresHook(self.conn_id).get_conn()) as connection, connection.cursor() as cursor:
             cursor.execute(
                 "select staging.mirror_header(%s, %s, %s, %s)",
                 (self.table.name, staged, header, list(self.table.optional)),
             )
+            kinds = self._kinds(cursor)
             try:
                 with cursor.copy(copy) as stream:
-                    for block in _blocks(first_line, file, name):
+                    for block in _blocks(first_line, file, name, [kinds.get(column, "text") for column in header]):
                         digest.update(block)
                         stream.write(block)
                 rows = cursor.rowcount
                 cursor.execute("select staging.read_dates(%s, %s)", (self.table.name, staged))
-            except (psycopg.DataError, psycopg.errors.ProgramLimitExceeded) as error:
+            except (psycopg.DataError, psycopg.errors.ProgramLimitExceeded, _NotCells) as error:
                 connection.rollback()
-                raise AirflowFailException(self._explain(error, file, header, cursor, report)) from None
+                raise self._explain(error, file, header, kinds, cursor, report) from None
             _refuse_change(path, file, before, name)
             cursor.execute(
                 self.record_sql,
@@ -136,11 +145,8 @@ class LoadCsvOperator(BaseOperator):
                     "delivered": rows,
                 },
             )
-            # a sample of 3,000 rows tells as much of keys, sizes and order as the default's 30,000
-            cursor.execute("set local default_statistics_target = 10")
-            cursor.execute(sql.SQL("analyze {}").format(table))
+            cursor.execute("select staging.analyze_staged(%s, %s)", (self.table.name, staged))
             connection.commit()
-        report.unlink(missing_ok=True)  # what an earlier try has found
         self.log.info("%s: %d rows, %d bytes into staging.%s.", name, rows, before.st_size, staged)
         return {
             "file": name,
@@ -151,52 +157,66 @@ class LoadCsvOperator(BaseOperator):
             "unknown": [column for column in header if column not in ("user_id", *self.table.columns)],
         }
 
-    def _explain(self, error: Any, file: IO[bytes], header: list[str], cursor: Any, report: Path) -> str:
-        """Turn COPY's refusal into file, place, reason and what to do."""
+    def _explain(
+        self, error: Exception, file: IO[bytes], header: list[str], kinds: dict[str, str], cursor: Any, report: Path
+    ) -> Refusal:
+        """Turn what stopped COPY into file, places, reasons and what to do."""
         import psycopg
 
         name = f"{self.folder}/{self.table.file_name}"
-        place = _Place.of(error)
-        if isinstance(error, psycopg.errors.ProgramLimitExceeded) or "unterminated" in error.diag.message_primary:
-            return (
-                f"{name}, line {_last_quote(file)}: expected a closing quote, found none up to the end of the file. "
-                f"{_NOT_LOADED}"
-            )
         if isinstance(error, psycopg.errors.CharacterNotInRepertoire | psycopg.errors.UntranslatableCharacter):
             _, _, found = error.diag.message_primary.rpartition(": ")
-            return (
-                f"{name}, line {place.line}: expected UTF-8 text, found {'a NUL byte' if found == '0x00' else found}. "
-                "Nothing was loaded. Export the file as UTF-8 and clear this task."
+            return Refusal(
+                f"{name}, line {_Place.of(error).line}:",
+                "Expected UTF-8 text.",
+                f"Found {'a NUL byte' if found == '0x00' else found}.",
+                _NOT_LOADED,
+                to_do=f"export the file as UTF-8, then {RUN_AGAIN}",
             )
         shows = settings.shows_values()
-        count, first = write_faults(find_faults(file, header, *self._types(cursor, header)), report, _LISTED, shows)
+        faults = find_faults(file, header, {one: kinds[one] for one in header if one in kinds}, _teller(cursor))
+        count, first = write_faults(faults, report, _LISTED, shows)
         if not count:  # what only COPY finds
-            count, first = write_faults([place.as_fault(error.diag.message_primary)], report, _LISTED, shows)
-        lines = "".join(f"  - {fault.describe(shows)}\n" for fault in first)
-        return (
-            f"{name}: {count} {'cells or rows are' if count > 1 else 'cell or row is'} not what the table needs.\n"
-            f"{lines}{f'The first {len(first)}; all' if count > len(first) else 'All'} of them: {report}\n{_NOT_LOADED}"
+            count, first = write_faults([_Place.of(error).as_fault(error)], report, _LISTED, shows)
+        return Refusal(
+            f"{name}: {count} invalid {'cells or rows' if count > 1 else 'cell or row'}.",
+            *(f"  - {fault.describe(shows)}" for fault in first),
+            *([f"  … and {count - len(first)} more."] if count > len(first) else []),
+            "All of them are listed in",
+            f"  {report}",
+            _NOT_LOADED,
+            to_do=_CORRECT,
         )
 
-    def _types(self, cursor: Any, header: list[str]) -> tuple[dict[str, str], Callable[[str, list[str]], set[str]]]:
-        """Return the types of the columns that are not text, and who tells which values are not of a type."""
-        kinds = cursor.execute(
-            "select attname::text, format_type(atttypid, atttypmod) from pg_attribute "
-            "where attrelid = %s::regclass and attnum > 0 and not attisdropped",
-            (f"public.{self.table.name}",),
-        ).fetchall()
-        cursor.execute("set local datestyle = 'ISO'")  # as staging.read_dates has it
-
-        def invalid(kind: str, values: list[str]) -> set[str]:
+    def _kinds(self, cursor: Any) -> dict[str, str]:
+        """Return PostgreSQL's type of each column of live that is not text."""
+        return dict(
             cursor.execute(
-                "select value from unnest(%(values)s::text[]) as value where case "
-                "when not pg_input_is_valid(value, %(kind)s) then true "
-                "when %(kind)s = 'date' then value::date::text <> value end",
-                {"values": values, "kind": kind},
-            )
-            return {value for (value,) in cursor.fetchall()}
+                "select attname::text, format_type(atttypid, atttypmod) from pg_attribute "
+                "where attrelid = %s::regclass and attnum > 0 and not attisdropped and atttypid <> 'text'::regtype",
+                (f"public.{self.table.name}",),
+            ).fetchall()
+        )
 
-        return {column: kind for column, kind in kinds if kind != "text" and column in header}, invalid
+
+def _teller(cursor: Any) -> Callable[[str, list[str]], set[str]]:
+    """Return who tells which of some values PostgreSQL takes for none of a type."""
+    cursor.execute("set local datestyle = 'ISO'")  # as staging.read_dates has it
+
+    def invalid(kind: str, values: list[str]) -> set[str]:
+        cursor.execute(
+            "select value from unnest(%(values)s::text[]) as value where case "
+            "when not pg_input_is_valid(value, %(kind)s) then true "
+            "when %(kind)s = 'date' then not staging.is_date(value) end",
+            {"values": values, "kind": kind},
+        )
+        return {value for (value,) in cursor.fetchall()}
+
+    return invalid
+
+
+class _NotCells(Exception):
+    """Some line has a cell that must not reach COPY, which would read something else in it than what is written."""
 
 
 class _Place(NamedTuple):
@@ -212,74 +232,95 @@ class _Place(NamedTuple):
         found = re.match(r'COPY \S+, line (\d+)(?:, column (\S+): "(.*)")?', context, re.DOTALL)
         return cls(int(found[1]), found[2] or "", found[3]) if found else cls(0, "", None)
 
-    def as_fault(self, reason: str) -> Fault:
+    def as_fault(self, error: Any) -> Fault:
+        """Return what COPY says, without the values that it may quote after a colon."""
+        reason = error.diag.message_primary.partition(":")[0]
         if not self.column:
-            return Fault(self.line, "", reason, "a row of the table")
-        return Fault(self.line, self.column, self.value or "", f"what the column takes ({reason.partition(':')[0]})")
+            # it writes many rows at once, and counts the lines that it has read
+            found = f"what PostgreSQL refuses ({reason}) here or in a line before"
+            return Fault(self.line, "", found, "a row of the table")
+        return Fault(self.line, self.column, self.value or "", f"what the column takes ({reason})")
 
 
 def _open(root: Path, path: Path) -> IO[bytes]:
-    """Open a delivered file for reading: a plain file below the deliveries' folder, whatever links lead to it."""
-    real, home = path.resolve(strict=True), root.resolve(strict=True)
+    """Open a delivered file for reading: a plain file below the deliveries' folder.
+
+    A link may lead to it as long as it stays below that folder. What the links lead to is found out once, and from
+    there on none is followed, so that what is put in the way meanwhile opens nothing else.
+    """
+    home, real = Path(os.path.realpath(root, strict=True)), Path(os.path.realpath(path, strict=True))
     if not real.is_relative_to(home):
-        raise AirflowFailException(
-            f"{path}: expected a file below {home}, found a link to {real}. Nothing was read. Deliver the file itself "
-            "and clear this task."
+        raise Refusal(
+            f"{path} is not in the deliveries' folder.",
+            f"Expected a file below {home}",
+            f"Found a link to {real}",
+            "Nothing was read.",
+            to_do=_DELIVER,
         )
-    if not stat.S_ISREG(real.stat().st_mode):
-        raise AirflowFailException(
-            f"{path}: expected a file, found {'a folder' if real.is_dir() else 'something else'}. Deliver the file and "
-            "clear this task."
+    *folders, last = real.relative_to(home).parts or (".",)
+    place = os.open(home, _FOLDER)
+    try:
+        for folder in folders:
+            outer, place = place, os.open(folder, _FOLDER | os.O_NOFOLLOW, dir_fd=place)
+            os.close(outer)
+        # without waiting for somebody who writes into a pipe
+        opened = os.open(last, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=place)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENOTDIR):
+            raise NotYet(f"{path} was replaced by a link while it was opened.") from None
+        raise
+    finally:
+        os.close(place)
+    file = os.fdopen(opened, "rb") if stat.S_ISREG(mode := os.fstat(opened).st_mode) else None
+    if file is None:
+        os.close(opened)
+        raise Refusal(
+            f"{path} is not a file.",
+            f"Found {'a folder' if stat.S_ISDIR(mode) else 'something else'}.",
+            to_do=_DELIVER,
         )
-    return real.open("rb")
+    return file
 
 
 def _refuse_change(path: Path, file: IO[bytes], before: os.stat_result, name: str) -> None:
     """Stop, to be tried again, if what was read is not what the name stands for now."""
     after, now = os.fstat(file.fileno()), path.stat()
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-        raise AirflowException(
-            f"{name} was written to while it was read: {before.st_size} bytes before, {after.st_size} after."
+        raise NotYet(
+            f"{name} was written to while it was read.",
+            f"It had {before.st_size} bytes before, and {after.st_size} after.",
         )
     if (before.st_dev, before.st_ino) != (now.st_dev, now.st_ino):
-        raise AirflowException(f"{name} was replaced by another file while it was read.")
+        raise NotYet(f"{name} was replaced by another file while it was read.")
 
 
-def _blocks(first_line: bytes, file: IO[bytes], name: str) -> Iterator[bytes]:
-    """Yield the file in blocks; refuse endless lines, and one that old servers take for the end of the data."""
+def _blocks(first_line: bytes, file: IO[bytes], name: str, kinds: Sequence[str]) -> Iterator[bytes]:
+    """Yield the file in blocks of whole lines, each of which COPY reads as one row, and as what is written there.
+
+    Raises:
+        Refusal: if a line has no end, or is one that old servers take for the end of the data.
+        _NotCells: if quotes are misplaced, or a cell is written as only PostgreSQL reads it.
+    """
     yield first_line
-    line, begun, length = 2, b"", 0  # the line that a block begins in, and what the block before has of it
-    while block := file.read(_BLOCK):
-        lines, feed, rest = (begun + block).rpartition(b"\n")
-        if feed:
-            _refuse_end_mark(lines, line, name)
-            line += lines.count(b"\n") + 1
-        length = len(rest) if feed else length + len(block)
-        if length > _MAX_LINE:
-            raise AirflowFailException(
-                f"{name}, line {line}: expected a row of at most {_MAX_LINE} bytes, found a longer one. {_NOT_LOADED}"
-            )
-        # all that is asked of a line's beginning is whether it could be the mark: a long one need not be kept
-        begun = rest if len(rest) <= 3 else b"...."
-        yield block
-    _refuse_end_mark(begun, line, name)
-
-
-def _refuse_end_mark(lines: bytes, first: int, name: str) -> None:
-    if found := _END_MARK.search(lines):
-        line = first + lines.count(b"\n", 0, found.start())
-        raise AirflowFailException(
-            f"{name}, line {line}: expected a row, found \\. alone, at which PostgreSQL before 18 stops reading and "
-            f"drops what follows. {_NOT_LOADED}"
-        )
-
-
-def _last_quote(file: IO[bytes]) -> int:
-    """Return the line of the file's last quote: the one that was not closed, if the file ends within quotes."""
-    file.seek(0)
-    line, found = 1, 0
-    while block := file.read(_BLOCK):
-        if (place := block.rfind(b'"')) >= 0:
-            found = line + block.count(b"\n", 0, place)
-        line += block.count(b"\n")
-    return found
+    try:
+        for line, lines in whole_lines(file, _BLOCK, line=2):
+            if b"\\" in lines and (found := _END_MARK.search(lines)):
+                line += lines.count(b"\n", 0, found.start())
+                raise Refusal(
+                    f"{name}, line {line}:",
+                    "Expected a row.",
+                    "Found \\. alone, at which PostgreSQL before 18 stops reading and drops what follows.",
+                    _NOT_LOADED,
+                    to_do=_CORRECT,
+                )
+            if has_misquoted(lines) or has_odd(lines, kinds):
+                raise _NotCells
+            yield lines
+    except EndlessLine as endless:
+        raise Refusal(
+            f"{name}, line {endless.line}:",
+            f"Expected a row of at most {MAX_LINE} bytes.",
+            "Found a longer one.",
+            _NOT_LOADED,
+            to_do=_CORRECT,
+        ) from None

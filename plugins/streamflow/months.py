@@ -7,9 +7,11 @@ import datetime as dt
 import re
 from dataclasses import dataclass
 
+from streamflow.refusal import Refusal
 
-class MonthError(ValueError):
-    """A value that names no month end: says what was expected, what was found and what to do."""
+
+class MonthError(Refusal):
+    """A value that names no month end, or none that can have been delivered."""
 
 
 def month_end(day: dt.date) -> dt.date:
@@ -47,13 +49,15 @@ class Month:
                 raise ValueError(text)
         except ValueError:
             raise MonthError(
-                f"as_of must be a month's last day, written YYYY-MM-DD; found {str(text)!r}. "
-                "Set the run's param as_of, for example to 2024-01-31."
+                "as_of must be a month's last day, written YYYY-MM-DD.",
+                f"Found: {str(text)!r}.",
+                to_do="trigger a run with the param as_of, for example 2024-01-31",
             ) from None
         if day != month_end(day):
             raise MonthError(
-                f"as_of must be a month's last day; found {day}, which is within a month. "
-                f"Set the run's param as_of to {month_end(day)} for that month."
+                "as_of must be a month's last day.",
+                f"Found: {day}, which is within a month.",
+                to_do=f"trigger a run with the param as_of {month_end(day)} for that month",
             )
         return cls(day)
 
@@ -85,8 +89,9 @@ class Month:
         number = (self.as_of.year - first.year) * 12 + self.as_of.month - first.month
         if number < 0:
             raise MonthError(
-                f"as_of {self.as_of} lies before the first month, {first_month} (Airflow variable "
-                f"streamflow_first_month), whose as_of is {month_end(first)}: there is no delivery for it."
+                f"as_of {self.as_of} lies before the first month, {first_month}: it has no delivery.",
+                f"The first as_of is {month_end(first)} (Airflow variable streamflow_first_month).",
+                to_do="trigger a run for a later month, or correct the variable",
             )
         return f"month_{number:03d}"
 

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from pathlib import Path
 
-from airflow.providers.common.compat.sdk import conf
+from airflow.providers.common.compat.sdk import BaseHook, conf
 
 SECTION = "streamflow"
+FIRST_MONTH = "2024-01"  # unless the variable says otherwise
 SAMPLES = 5  # values shown of each kind of fault
+
+
+def first_month() -> str:
+    """The month of ``month_000``, ``YYYY-MM``: the Airflow variable ``streamflow_first_month``.
+
+    For a task, or a program that has said that it may read Airflow's metadata; never while a DAG is parsed.
+    """
+    from airflow.sdk import Variable
+
+    return Variable.get("streamflow_first_month", default=FIRST_MONTH)
 
 
 def retry_delay() -> int:
@@ -46,16 +59,36 @@ def shows_values() -> bool:
 
 
 def reports_folder() -> Path:
-    """Folder of the Data Docs, one page per month and table, and of the lists of bad cells."""
+    """Folder of the Data Docs, one page per database, month and table, and of the lists of bad cells."""
     default = Path(conf.get("logging", "base_log_folder")).parent / "data_docs"
     return Path(conf.get(SECTION, "data_docs", fallback=None) or default)
 
 
-def report_path(as_of: str, name: str) -> Path:
-    """Return the path of a month's report, in a folder a month."""
-    return reports_folder() / as_of / name
+def report_path(conn_id: str, as_of: str, name: str) -> Path:
+    """Return the path of a month's report, in a folder for each database and month.
+
+    The database's folder is its name and a short hash of its address, so that databases that share the folder of
+    reports do not overwrite each other's. Nobody's name or password is in it.
+    """
+    connection = BaseHook.get_connection(conn_id)
+    # as PostgresHook connects: what the extra says wins
+    said = {"host": connection.host, "port": connection.port, "dbname": connection.schema} | connection.extra_dejson
+    database = said["dbname"] or connection.login or "postgres"
+    address = f"{said['host'] or ''}:{said['port'] or 5432}/{database}"
+    folder = f"{re.sub(r'[^A-Za-z0-9_-]', '_', database)}-{hashlib.sha256(address.encode()).hexdigest()[:8]}"
+    return reports_folder() / folder / as_of / name
+
+
+def remove_reports(conn_id: str, as_of: str, table: str) -> None:
+    """Remove what earlier tries of a month have reported on a table: it would be taken for this try's."""
+    for name in (f"{table}.html", f"{table}.bad_cells.csv"):
+        report_path(conn_id, as_of, name).unlink(missing_ok=True)
 
 
 def sample(values: list[str]) -> str:
-    """Return ``, for example …`` with a few of ``values``; nothing if there are none or they may not be shown."""
-    return ", for example " + ", ".join(values[:SAMPLES]) if values and shows_values() else ""
+    """Return ``, for example …`` with a few of ``values``; nothing if there are none or they may not be shown.
+
+    What is longer than 100 characters is cut.
+    """
+    cut = [value if len(value) <= 100 else f"{value[:100]}..." for value in values[:SAMPLES]]
+    return ", for example " + ", ".join(cut) if values and shows_values() else ""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 from typing import Any
 
 from streamflow.months import Month
+from streamflow.refusal import RUN_AGAIN
 from streamflow.tables import TABLES, Table
 
 AS_OF = "{{ params.as_of or data_interval_end | ds }}"
@@ -16,9 +18,11 @@ AS_OF = "{{ params.as_of or data_interval_end | ds }}"
 SQL_FOLDER = Path(__file__).parents[2] / "include" / "sql"
 
 
-def sha256(text: str) -> str:
-    """Return the hex digest of ``text`` (filter ``| sha256``)."""
-    return hashlib.sha256(text.encode()).hexdigest()
+def version_of(code: str) -> str:
+    """Return the hex digest of SQL without its comments (filter ``| version_of``)."""
+    bare = re.sub(r"('(?:[^']|'')*')|--[^\n]*", lambda token: token[1] or "", code)
+    lines = (line.rstrip() for line in bare.splitlines())
+    return hashlib.sha256("\n".join(line for line in lines if line).encode()).hexdigest()
 
 
 def literal(value: str) -> str:
@@ -31,8 +35,8 @@ def literal(value: str) -> str:
 def statement(path: str, table: Table | None = None) -> str:
     """Return the template of the SQL file ``path`` for the run's month and ``table``.
 
-    The file sees ``month`` (:class:`Month`), ``restate`` (``true`` or ``false``), ``run`` (the run's id as an SQL
-    literal), ``tables`` and ``table`` (:class:`Table`).
+    The file sees ``month`` (:class:`Month`), ``restate`` (``true`` or ``false``), ``run`` and ``folder`` (the run's id
+    and the month's folder, as SQL literals), ``tables`` and ``table`` (:class:`Table`).
     """
     if table is None:
         choice = ""
@@ -42,19 +46,23 @@ def statement(path: str, table: Table | None = None) -> str:
         "{%- set month = parse_month(params.as_of or data_interval_end | ds) -%}"
         "{%- set restate = 'true' if params.restate else 'false' -%}"
         "{%- set run = run_id | literal -%}"
+        "{%- set folder = ti.xcom_pull('check_month')['folder'] | literal -%}"
         f"{choice}{{% include '{path}' %}}"
     )
 
 
-MACROS: dict[str, Any] = {"tables": TABLES, "parse_month": Month.parse}
-FILTERS: dict[str, Any] = {"literal": literal, "sha256": sha256}
+MACROS: dict[str, Any] = {"tables": TABLES, "parse_month": Month.parse, "run_again": RUN_AGAIN}
+FILTERS: dict[str, Any] = {"literal": literal, "version_of": version_of}
 
 
 def render(path: str) -> str:
     """Return a file of ``include/sql/`` that is for no month, rendered without Airflow."""
     import jinja2
 
-    templates = jinja2.Environment(loader=jinja2.FileSystemLoader(SQL_FOLDER))  # noqa: S701 (SQL, not HTML)
+    # strict, as Airflow is
+    templates = jinja2.Environment(  # noqa: S701 (SQL, not HTML)
+        loader=jinja2.FileSystemLoader(SQL_FOLDER), undefined=jinja2.StrictUndefined
+    )
     templates.globals |= MACROS
     templates.filters |= FILTERS
     return templates.get_template(path).render()

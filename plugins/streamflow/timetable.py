@@ -5,13 +5,18 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Any
 
+import pendulum
+from airflow.providers.common.compat.sdk import conf
 from airflow.timetables.base import DagRunInfo, DataInterval, Timetable
+from airflow.utils.types import DagRunType
 from pendulum import UTC, DateTime
 
 from streamflow.months import last_month_end, month_end
 
 if TYPE_CHECKING:
     from airflow.timetables.base import TimeRestriction
+
+WEST, EAST = dt.timedelta(hours=-12), dt.timedelta(hours=14)  # the zones that there are
 
 
 def _midnight(day: dt.date) -> DateTime:
@@ -27,12 +32,57 @@ def _next_month(day: dt.date) -> dt.date:
     return month_end(day) + dt.timedelta(days=1)
 
 
+def _day_that_begins(instant: dt.datetime) -> dt.date | None:
+    """Return the day whose midnight ``instant`` is in UTC, or else in Airflow's ``[core] default_timezone``."""
+    name = conf.get("core", "default_timezone")
+    own_zone = pendulum.local_timezone() if name == "system" else pendulum.timezone(name)
+    for zone in (UTC, own_zone):
+        local = instant.astimezone(zone)
+        if local.time() == dt.time():
+            return local.date()
+    return None
+
+
+def months_meant(instant: dt.datetime) -> list[dt.date]:
+    """Return the ends of the months that a person can mean who picked ``instant``, as a day in a zone of their own.
+
+    Airflow passes on the instant only. Midnight in UTC or in Airflow's own zone (the command line's) is that day.
+    Anything else may come from a browser anywhere, whose calendar keeps the time of day when a day is clicked: it may
+    be any day that it is somewhere. The last month that is over on a day is the same on most days; where it is not,
+    two months are returned, in order.
+    """
+    if day := _day_that_begins(instant):
+        return [last_month_end(day)]
+    utc = instant.astimezone(UTC)
+    return sorted({last_month_end((utc + offset).date()) for offset in (WEST, EAST)})
+
+
+def interval_meant(instant: dt.datetime) -> DataInterval:
+    """Return the month that ``instant`` means, else an interval that has no length and so names no month."""
+    months = months_meant(instant)
+    return _interval(months[0]) if len(months) == 1 else DataInterval.exact(pendulum.instance(instant))
+
+
+def _day_of_bound(instant: dt.datetime) -> dt.date:
+    """Return the day that a person picked as a backfill's first or last one: its midnight in some zone, or its end.
+
+    Between 10:00 and 12:00 UTC it is midnight of two days, of the earlier one in the far west (Honolulu) and of the
+    later one in the far east (Auckland). The earlier one is returned: so whole months, from a first day to a last
+    one, are the same months everywhere.
+    """
+    if instant.minute % 15 == 14:  # the form ends a day at 23:59:59.999; zones differ by quarters of an hour
+        return _day_of_bound(instant.replace(second=0, microsecond=0) + dt.timedelta(minutes=1)) - dt.timedelta(days=1)
+    if day := _day_that_begins(instant):
+        return day
+    return (instant.astimezone(UTC) - WEST - dt.timedelta(microseconds=1)).date()
+
+
 class MonthEndTimetable(Timetable):
-    """One run a month, whose data interval goes from the month's first day to its last (UTC).
+    """One run per month, whose data interval goes from the month's first day to its last (UTC).
 
     So ``{{ data_interval_end | ds }}`` is the month's ``as_of``. The run becomes due when the month is over, at
     midnight of the first of the next one. A run that is asked for by date means the month that ends on that day,
-    else the last one that ended before it.
+    else the last one that ended before it. A backfill's run is dated by its ``as_of``, which names it in the UI.
 
     Args:
         start: the first day of the first month that is ever due by itself.
@@ -58,32 +108,65 @@ class MonthEndTimetable(Timetable):
         return "monthly, after the month's last day"
 
     def infer_manual_data_interval(self, *, run_after: DateTime) -> DataInterval:
-        """Return the month that ends on ``run_after``'s day, else the last that ended before it."""
-        return _interval(last_month_end(run_after.in_timezone(UTC).date()))
+        """Return the month that ends on ``run_after``'s day, else the last that ended before it.
+
+        Where that differs from zone to zone (``months_meant``), the interval is the instant itself: ``check_month``
+        refuses such a run. An error here would be the API's error 500.
+        """
+        return interval_meant(run_after)
+
+    def generate_run_id(
+        self, *, run_type: DagRunType, run_after: DateTime, data_interval: DataInterval | None, **extra: Any
+    ) -> str:
+        """Return an id that names the run's month, if that is certain: ``scheduled__2024-03-31``.
+
+        That of a manual run ends with the time, as a month may be run many times. It names no month if the interval
+        is the clock's: the param ``as_of``, which cannot be seen here, is likely to name another.
+        (Airflow makes a backfill's id itself, of the run's date.)
+        """
+        month = data_interval and data_interval.end.date()
+        if month and data_interval == _interval(month) and month == month_end(month):
+            if run_type == DagRunType.SCHEDULED:
+                return run_type.generate_run_id(suffix=str(month))
+            if run_type == DagRunType.MANUAL and data_interval != interval_meant(run_after):
+                return run_type.generate_run_id(suffix=f"{month}__{run_after.isoformat()}")
+        return super().generate_run_id(run_type=run_type, run_after=run_after, data_interval=data_interval, **extra)
 
     def next_dagrun_info(
         self, *, last_automated_data_interval: DataInterval | None, restriction: TimeRestriction
     ) -> DagRunInfo | None:
+        """Do what ``next_dagrun_info_v2`` does, after a run of the schedule."""
+        last = last_automated_data_interval
+        info = last and DagRunInfo(run_after=_midnight(_next_month(last.start.date())), data_interval=last)
+        return self.next_dagrun_info_v2(last_dagrun_info=info, restriction=restriction)
+
+    def next_dagrun_info_v2(
+        self, *, last_dagrun_info: DagRunInfo | None, restriction: TimeRestriction
+    ) -> DagRunInfo | None:
         """Return the month after the last one, or the first one that ``restriction`` allows.
 
-        Without catchup, a single missed due date is made good and a longer gap is left to a backfill: the next
-        run is then the current month's. So unpausing starts no run for a month of long ago, which would wait
-        for its folder and hold the only run slot.
+        Without catchup, which is the schedule: every due date that was missed since the schedule's own last run is
+        made good, month after month. Unpausing for the first time, or after a backfill, makes good no more than last
+        month's: older months are a backfill's, and without their folders they would be waited for.
         """
-        if last_automated_data_interval is not None:
-            first = _next_month(last_automated_data_interval.start.date())
+        is_schedule = not restriction.catchup  # a backfill asks with catchup
+        if last_dagrun_info is not None:
+            last = last_dagrun_info.data_interval
+            first = _next_month(last.start.date())
+            goes_on = last_dagrun_info.run_after > last.end  # a backfill's run is dated by its as_of
         else:
-            earliest = restriction.earliest or _midnight(self.start)
-            if not restriction.catchup:  # a backfill says itself from when on
-                earliest = max(earliest, _midnight(self.start))
-            first = earliest.in_timezone(UTC).date()
-            if earliest > _midnight(first.replace(day=1)):
+            first = _day_of_bound(restriction.earliest) if restriction.earliest else self.start
+            if is_schedule:  # a backfill says itself from when on
+                first = max(first, self.start)
+            if first.day > 1:
                 first = _next_month(first)
-        if not restriction.catchup:
+            goes_on = False
+        if is_schedule and not goes_on:
             this_month = DateTime.now(UTC).date().replace(day=1)
             newest_over = (this_month - dt.timedelta(days=1)).replace(day=1)
             if first < newest_over:
                 first = this_month
-        if restriction.latest is not None and _midnight(first) > restriction.latest:
+        if restriction.latest is not None and first > _day_of_bound(restriction.latest):
             return None
-        return DagRunInfo(run_after=_midnight(_next_month(first)), data_interval=_interval(month_end(first)))
+        interval = _interval(month_end(first))
+        return DagRunInfo(_midnight(_next_month(first)) if is_schedule else interval.end, interval)

@@ -2,41 +2,53 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, BaseOperator
+from airflow.providers.common.compat.sdk import BaseOperator
 from airflow.providers.postgres.hooks.postgres import PostgresHook
+from airflow.providers.standard.hooks.filesystem import FSHook
 
 from streamflow import settings
 from streamflow.drift import read_bounds, suite_parameters
+from streamflow.faults import find_lines
+from streamflow.findings import Finding, describe, examples, exception, missing_columns, profile
 from streamflow.months import Month
-from streamflow.suite import exception, explain, missing_columns, profile, run_suite, write_page
+from streamflow.page import write_page
+from streamflow.plain import printable
+from streamflow.refusal import RUN_AGAIN, NotYet, Refusal, ends_task, wrap
+from streamflow.suite import run_suite
 from streamflow.tables import Table
 
 
 class ValidateOperator(BaseOperator):
     """Validate one staged table; a broken critical rule fails the task, a broken warning is only reported.
 
+    A file that the month is sealed with passes again, always: what would fail it is reported as a warning.
+
     Args:
         table: which of the six tables.
         as_of: the month (templated); the suites' parameter ``as_of``.
         suite: path of the suite, in Great Expectations' serialised form.
         bounds: path of the bounds on what may differ from the month before.
+        fs_conn_id: connection whose path holds the month folders; the file is read for the lines of broken rows.
         staged_sql: query for the staged file's record and the month before (templated).
         passed_sql: statement that lets that very file through when the suite has passed (templated).
         conn_id: connection of the database.
 
     Returns (XCom):
-        ``rules``, how many were checked, ``warnings``, a sentence per broken rule of severity warning, and
-        ``report``, the page of the Data Docs.
+        ``rules``, how many were checked, ``warnings``, one text per broken rule of severity warning and one if the
+        file has changed since it was staged, and ``report``, the page with all results.
 
     Raises:
-        AirflowFailException: if a rule of another severity is broken; names table, rule, column, how many rows and a
-            few values. Not retried. Also if nothing is staged, or something else when the suite has passed.
-        AirflowException: if the database went away meanwhile; retried.
+        TaskRefused: if a rule of another severity is broken; names table, rule, column, how many rows and, of a few
+            rows, line, user and value. Not retried. Also if nothing is staged, or something else when the suite has
+            passed.
+        TaskNotYet: if the database went away meanwhile; retried.
     """
 
     template_fields: Sequence[str] = ("as_of", "staged_sql", "passed_sql")
@@ -51,6 +63,7 @@ class ValidateOperator(BaseOperator):
         as_of: str,
         suite: str | Path,
         bounds: str | Path,
+        fs_conn_id: str,
         staged_sql: str,
         passed_sql: str,
         conn_id: str,
@@ -61,56 +74,76 @@ class ValidateOperator(BaseOperator):
         self.as_of = as_of
         self.suite = str(suite)
         self.bounds = str(bounds)
+        self.fs_conn_id = fs_conn_id
         self.staged_sql = staged_sql
         self.passed_sql = passed_sql
         self.conn_id = conn_id
 
+    @ends_task
     def execute(self, context: Any) -> dict[str, Any]:
         """Run the suite and let the table through, or say what is wrong with it."""
         hook = PostgresHook(self.conn_id)
         staged = f"{self.table.name}_{Month.parse(self.as_of).suffix}"
-        file = hook.get_first(self.staged_sql)
-        if file is None:
-            raise AirflowFailException(
-                f"Nothing is staged in staging.{staged}: clear this table's tasks from stage on."
-            )
-        sha256, left_out, before = file
+        record = hook.get_first(self.staged_sql)
+        if record is None:
+            raise Refusal(f"{self.table.name} of {self.as_of}: nothing is staged.", to_do=RUN_AGAIN)
+        name, size, sha256, left_out, is_sealed, before = record
+        file = Path(FSHook(self.fs_conn_id).get_path()) / name
         parameters = suite_parameters(self.table, read_bounds(self.bounds, self.table.name), before, left_out)
         suite = json.loads(Path(self.suite).read_text())
-        results = run_suite(hook, staged, suite, parameters | {"as_of": self.as_of}, settings.shows_values())
+        results = run_suite(hook, staged, suite, parameters | {"as_of": self.as_of})
         broken = self._broken(results, staged)
-        failures = [explain(one) for one in broken if one.expectation_config.severity != "warning"]
-        warnings = [explain(one) for one in broken if one.expectation_config.severity == "warning"]
-        page = settings.report_path(self.as_of, f"{self.table.name}.html")
-        write_page(results, page)
-        for warning in warnings:
-            self.log.warning("%s of %s: %s", self.table.name, self.as_of, warning)
-        compared = f" The month before, {before['as_of']}, had {before['delivered']} rows." if before else ""
+        state = _compare(file, size, sha256)
+        users = {user for result in broken for example in examples(result) for user in example.users}
+        lines = _look_up(file, users) if users and state == "as staged" else {}
+        shows_values = settings.shows_values()
+        failures, warnings = [], []
+        for one in broken:
+            finding = describe(one, lines, shows_values)
+            # what is sealed has passed: the month before it, or the rules, may be others by now
+            (failures if finding.verdict == "failed" and not is_sealed else warnings).append(finding)
+
+        said = [finding.in_a_line() for finding in warnings]
+        if any(finding.verdict == "failed" for finding in warnings):
+            said.append(f"{name} passes although rules are broken: {self.as_of} is sealed with this very file.")
+        changed = f"{name} has changed since it was staged: the rules were checked on the file as it was then."
+        if state == "changed" and not failures:
+            said.append(f"{changed} To load the file as it is now, run the month again.")
+        for warning in said:
+            for line in wrap(f"{self.table.name} of {self.as_of}: {warning}"):
+                self.log.warning("%s", line)
+
+        page = settings.report_path(self.conn_id, self.as_of, f"{self.table.name}.html")
+        facts = [
+            f"{len(failures)} of {len(results.results)} rules are broken, {len(warnings)} warn.",
+            f"File: {name}, {size} bytes, sha256 {sha256}",
+            *([changed] if state == "changed" else []),
+            *([f"The month before, {before['as_of']}, had {before['delivered']} rows."] if before else []),
+            f"Checked: {dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC",
+        ]
+        title = f"{self.table.name} of {self.as_of}"
+        write_page(page, title, facts, [describe(one, lines, shows_values) for one in results.results])
         if failures:
-            raise AirflowFailException(
-                f"{self.table.name} of {self.as_of}: {len(failures)} of {len(results.results)} rules are broken.\n"
-                + "".join(f"  - {failure}\n" for failure in failures)
-                + f"All results: {page}\n"
-                f"Live and snapshots are untouched; the rows are in staging.{staged}.{compared} "
-                f"Correct {self.table.file_name} and clear this table's tasks from stage on."
+            raise Refusal(
+                f"{title}: {len(failures)} of {len(results.results)} rules are broken.",
+                *(line for finding in failures for line in _as_facts(finding)),
+                *([f"The month before, {before['as_of']}, had {before['delivered']} rows."] if before else []),
+                *([changed] if state == "changed" else []),
+                *([f"{name} cannot be read any more: no lines can be named."] if state == "gone" else []),
+                f"All results: {page}",
+                f"The rows are in staging.{staged}. Live and snapshots are untouched.",
+                to_do=RUN_AGAIN if state == "changed" else f"correct {self.table.file_name}, then {RUN_AGAIN}",
             )
         passed = {
             "file_sha256": sha256,
-            "warnings": warnings,
+            "warnings": said,
             "profile": json.dumps(profile(results, left_out)),
         }
         if hook.run(self.passed_sql, parameters=passed, handler=lambda cursor: cursor.rowcount) != 1:
-            raise AirflowFailException(f"staging.{staged} was loaded anew while it was validated: clear this task.")
-        self.log.info(
-            "%s of %s: %d of %d rules hold, %d warn. All results: %s",
-            self.table.name,
-            self.as_of,
-            len(results.results) - len(warnings),
-            len(results.results),
-            len(warnings),
-            page,
-        )
-        return {"rules": len(results.results), "warnings": warnings, "report": str(page)}
+            raise Refusal(f"{title}: staging.{staged} was loaded again while it was validated.", to_do=RUN_AGAIN)
+        self.log.info("%s: %d rules hold, %d warn.", title, len(results.results) - len(warnings), len(warnings))
+        self.log.info("All results: %s", page)
+        return {"rules": len(results.results), "warnings": said, "report": str(page)}
 
     def _broken(self, results: Any, staged: str) -> list[Any]:
         """Return the rules that do not hold; those that only say again that a column is missing are left out."""
@@ -121,6 +154,36 @@ class ValidateOperator(BaseOperator):
             if not result.success
             and not (missing and (result.expectation_config.kwargs.get("column") in missing or not result.result))
         ]
-        if any("OperationalError" in exception(one) for one in broken if not one.result):
-            raise AirflowException(f"The database went away while staging.{staged} was validated: {explain(broken[0])}")
+        lost = next((one for one in broken if not one.result and "OperationalError" in exception(one)), None)
+        if lost:
+            raise NotYet(
+                f"{self.table.name} of {self.as_of}: the database went away while staging.{staged} was validated.",
+                printable(exception(lost)),
+            )
         return broken
+
+
+def _as_facts(finding: Finding) -> list[str]:
+    return [f"  - {finding}", *(f"      {example}" for example in finding.examples)]
+
+
+def _compare(file: Path, size: int, sha256: str) -> str:
+    """Return whether a delivered file is ``as staged``, has ``changed`` since, or is ``gone`` (cannot be read)."""
+    try:
+        if not file.is_file():
+            return "gone"
+        if file.stat().st_size != size:
+            return "changed"
+        with file.open("rb") as content:
+            return "as staged" if hashlib.file_digest(content, "sha256").hexdigest() == sha256 else "changed"
+    except OSError:
+        return "gone"
+
+
+def _look_up(file: Path, users: set[str | None]) -> dict[str | None, list[int]]:
+    """Return the lines of users in the file; none if it cannot be read any more, for the rules are what matters."""
+    try:
+        with file.open("rb") as content:
+            return find_lines(content, users)
+    except (OSError, ValueError, StopIteration):
+        return {}

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from contextlib import closing
 from typing import Any, NamedTuple
 
-from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
+from airflow.providers.common.compat.sdk import BaseOperator
 from airflow.providers.postgres.hooks.postgres import PostgresHook
 
+from streamflow.refusal import RUN_AGAIN, NotYet, Refusal, count, ends_task
 from streamflow.settings import sample
 
 
@@ -21,6 +22,7 @@ class Difference(NamedTuple):
         expected: what the ledger, or for live the newest snapshot, says.
         found: what the table holds.
         users: some of the users whose rows differ, if they are known.
+        half_done: of live, the month that has written to it and is not sealed: under way, or failed.
     """
 
     relation: str
@@ -28,57 +30,118 @@ class Difference(NamedTuple):
     expected: str
     found: str
     users: list[str]
+    half_done: str | None
+
+    @property
+    def facts(self) -> list[str]:
+        """Where it is, what was expected, and what was found, a line each."""
+        where = f"{self.relation} of {self.as_of}" if self.as_of else f"{self.relation}, while no month is sealed"
+        found = self.found + sample([f"user_id {user}" for user in self.users])
+        why = [f"    {self.half_done} is half done: under way, or its run has failed"] if self.half_done else []
+        return [where, f"    expected {self.expected}", f"    found {found}", *why]
+
+
+class Verified(NamedTuple):
+    """What was compared, and found to be as it was sealed.
+
+    Attributes:
+        months: sealed months; 0 if there was nothing to compare.
+        snapshots: snapshots of single tables and months.
+        newest: the month that live was compared with.
+        snapshot_rows: rows of all snapshots.
+        live_rows: rows of all live tables.
+        database: the database's name.
+    """
+
+    months: int
+    snapshots: int
+    newest: str | None
+    snapshot_rows: int
+    live_rows: int
+    database: str
 
     def __str__(self) -> str:
-        found = self.found + sample([f"user_id {user}" for user in self.users])
-        return f"{self.relation} of {self.as_of}: expected {self.expected}; found {found}"
+        if not self.months:
+            return f"No month is sealed in the database {self.database}: there is nothing to compare."
+        return (
+            f"OK: {count(self.months, 'month')}, {count(self.snapshots, 'snapshot')} match the ledger; "
+            f"live matches {self.newest}.\n"
+            f"Rows compared: {self.snapshot_rows:,} in snapshots, {self.live_rows:,} in live."
+        )
 
 
-def find_differences(conn_id: str, sql: str) -> list[Difference]:
-    """Run ``verify.sql`` and return every difference; before the first month there is nothing that could differ.
+def verify(conn_id: str, sql: str, verified_sql: str) -> Verified:
+    """Compare, and say what was compared.
 
     Args:
         conn_id: connection of the database.
-        sql: the rendered file.
+        sql: ``verify.sql``, rendered.
+        verified_sql: ``verified.sql``, rendered.
+
+    Raises:
+        Refusal: naming every difference.
+        NotYet: if all of them are in live tables that a month which is not sealed has written to.
     """
     with closing(PostgresHook(conn_id).get_conn()) as connection, connection.cursor() as cursor:
-        if cursor.execute("select to_regclass('public.deliveries')").fetchone() == (None,):
-            return []
+        exists, database = cursor.execute(
+            "select to_regclass('public.deliveries') is not null, current_database()::text"
+        ).fetchone()
+        if not exists:  # before the first run
+            return Verified(0, 0, None, 0, 0, database)
         connection.rollback()  # the file chooses how its transaction is isolated
         cursor.execute(sql)
         while cursor.nextset():
             pass
-        return [Difference(*row) for row in cursor.fetchall()]
+        differences = [Difference(*row) for row in cursor.fetchall()]
+        verified = Verified(*cursor.execute(verified_sql).fetchone())
+    facts = [fact for difference in differences for fact in difference.facts]
+    if differences and all(difference.half_done for difference in differences):
+        raise NotYet(
+            "Live is ahead of the newest snapshot:",
+            *facts,
+            to_do=f"if no run of {differences[0].half_done} is under way, {RUN_AGAIN}.",
+        )
+    if differences:
+        raise Refusal(
+            f"{count(len(differences), 'difference')} from what was sealed:",
+            *facts,
+            "Someone wrote to these tables other than by this pipeline.",
+            to_do="run the months that differ again with restate=true, the oldest first: "
+            "that builds their snapshots, and live, from their files again",
+        )
+    return verified
 
 
 class VerifyOperator(BaseOperator):
-    """Recompute counts and checksums of every snapshot and compare live with the newest one; it only reads.
+    """Recompute counts and checksums of every snapshot and compare live with the newest one; read-only.
+
+    Before the first month there is nothing to compare: it says so and succeeds, as its DAG is on from the start.
 
     Args:
         sql: ``verify.sql`` (templated).
+        verified_sql: ``verified.sql`` (templated).
         conn_id: connection of the database.
 
     Raises:
-        AirflowFailException: naming every difference.
+        TaskRefused: naming every difference.
+        TaskNotYet: if a month that is under way explains all of them.
     """
 
-    template_fields: Sequence[str] = ("sql",)
-    template_fields_renderers = {"sql": "sql"}
+    template_fields: Sequence[str] = ("sql", "verified_sql")
+    template_fields_renderers = {"sql": "sql", "verified_sql": "sql"}
     template_ext: Sequence[str] = (".sql",)
     ui_color = "#d5e8f0"
 
-    def __init__(self, *, sql: str, conn_id: str, **kwargs: Any) -> None:
+    def __init__(self, *, sql: str, verified_sql: str, conn_id: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.sql = sql
+        self.verified_sql = verified_sql
         self.conn_id = conn_id
 
-    def execute(self, context: Any) -> None:
-        """Compare, and name what differs."""
-        if differences := find_differences(self.conn_id, self.sql):
-            raise AirflowFailException(
-                f"{len(differences)} differences from what was sealed:\n"
-                + "".join(f"  - {difference}\n" for difference in differences)
-                + "Somebody wrote to these tables other than by this pipeline. Running a month with restate=true "
-                "builds its snapshots, and live, from its files again."
-            )
-        self.log.info("Everything is as it was sealed.")
+    @ends_task
+    def execute(self, context: Any) -> dict[str, Any]:
+        """Compare, and name what differs; what was compared is the XCom."""
+        verified = verify(self.conn_id, self.sql, self.verified_sql)
+        for line in str(verified).splitlines():
+            self.log.info("%s", line)
+        return verified._asdict()

@@ -1,7 +1,8 @@
--- The workshop: where deliveries are staged, and what is known of them until their month is sealed.
+-- Where deliveries are staged, and what is known of them until their month is sealed.
 --
 -- takes:  the empty schema
--- leaves: in schema staging three small tables and the functions that the month's SQL calls
+-- leaves: in schema staging three small tables and the functions that the month's SQL calls. The staged tables are
+--         the owner's: whoever loads them can fill them and can neither make nor shape one, except by these functions
 
 -- Which run stages a month: the one that started last. Unlogged as the staged tables are, so that a crash of the
 -- server, which empties those, empties what is said about them too.
@@ -43,12 +44,18 @@ select claim.*, file.not_delivered
 from staging.live_claims as claim
 inner join staging.files as file using (as_of, table_name, file_sha256);
 
--- Stops the transaction with a message unless the condition holds.
-create or replace function staging.require(condition boolean, message text) returns void
+-- what earlier versions had
+drop function if exists staging.lift_keys(text), staging.set_keys(text), staging.require_child(text);
+drop function if exists staging.require(boolean, text);
+
+-- Stops the transaction with a message, and what to do as its hint, unless the condition holds.
+create or replace function staging.require(
+    condition boolean, message text, to_do text default '{{ run_again }}.'
+) returns void
 language plpgsql as $$
 begin
     if condition is not true then
-        raise exception '%', message;
+        raise exception using message = message, hint = to_do;
     end if;
 end
 $$;
@@ -59,18 +66,77 @@ language sql as $$
     select staging.require(
         found.run_id is not distinct from run,
         coalesce(
-            'run ' || found.run_id || ' has taken over the month ' || month || ', as it was started after this one ('
-            || run || '). Nothing more is written here: let that run finish, or run the month again',
-            'nothing is staged for ' || month || ' any more: run the month again'
-        )
+            'run ' || found.run_id || ' has taken over the month ' || month || E',\nas it was started after this one ('
+            || run || E').\nNothing more is written here.',
+            'nothing is staged for ' || month || ' any more'
+        ),
+        case when found.run_id is not null then 'let that run finish, or ' else '' end || '{{ run_again }}.'
     )
     from (values (month)) as asked (as_of)
     left join staging.runs as found using (as_of);
 $$;
 
+-- The name of a month's staged table. Stops what is no table of a delivery: names reach the owner's functions only
+-- through here.
+create or replace function staging.staged_name(table_name text, month date) returns text
+language plpgsql as $$
+begin
+    perform staging.require(
+        table_name in (
+            {%- for table in tables.values() %}
+            '{{ table.name }}'{{ ',' if not loop.last }}
+            {%- endfor %}
+        ),
+        table_name || ' is no table of a delivery'
+    );
+    return table_name || '_' || to_char(month, 'YYYYMMDD');
+end
+$$;
+
+-- Keeps a month's staged tables as they are until the transaction ends.
+create or replace function staging.lock_staged(month date) returns void
+language plpgsql as $$
+declare
+    table_name text;
+begin
+    foreach table_name in array array[
+        {%- for table in tables.values() %}
+        '{{ table.name }}'{{ ',' if not loop.last }}
+        {%- endfor %}
+    ] loop
+        begin
+            execute format('lock table staging.%I in access share mode', staging.staged_name(table_name, month));
+        exception
+            when undefined_table then null;  -- that it is not staged is said by who counts them
+        end;
+    end loop;
+end
+$$;
+
+-- Makes a table's empty staging table, with live's columns and none of its constraints.
+create or replace function staging.create_staging_table(month date, table_name text, run text) returns void
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    staged text := staging.staged_name(table_name, month);
+begin
+    -- after a crash of the server no run has the month
+    insert into staging.runs (as_of, run_id) values (month, run) on conflict (as_of) do nothing;
+    perform from staging.runs where as_of = month for update;  -- one at a time
+    perform staging.require_run(month, run);
+    delete from staging.files as file where file.as_of = month and file.table_name = create_staging_table.table_name;
+    execute format('drop table if exists staging.%I', staged);
+    execute format('create unlogged table staging.%I (like public.%I)', staged, table_name);
+    -- a missing value is the suite's to find, with its line and a reason, not the type's
+    execute format('alter table staging.%I alter column user_id drop not null', staged);
+    if to_regrole('streamflow_ingest') is not null then
+        execute format('grant select, insert on staging.%I to streamflow_ingest', staged);
+    end if;
+end
+$$;
+
 -- Drops what a run has staged, unless another one has taken over the month.
 create or replace function staging.release(month date, run text) returns void
-language plpgsql as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
     staged text;
 begin
@@ -78,7 +144,7 @@ begin
     if found then
         for staged in
             delete from staging.files where as_of = month
-            returning format('%s_%s', table_name, to_char(as_of, 'YYYYMMDD'))
+            returning staging.staged_name(table_name, as_of)
         loop
             execute format('drop table if exists staging.%I', staged);
         end loop;
@@ -87,27 +153,20 @@ end
 $$;
 
 -- Makes the empty, unkeyed table that a new month's snapshot is written into. A sealed month has it already.
--- It and the next function act as the schema's owner, for a caller who may make nothing there himself.
 create or replace function staging.create_partition(snapshots text, as_of date) returns void
-language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql as $$
 declare
     partition text := format('%s_%s', snapshots, to_char(as_of, 'YYYYMMDD'));
 begin
-    perform staging.require(
-        exists (select from pg_partitioned_table where partrelid = to_regclass(format('public.%I', snapshots))),
-        snapshots || ' is no table of snapshots'
-    );
     if to_regclass(format('public.%I', partition)) is null then
         execute format('create table public.%I (like public.%I)', partition, snapshots);
     end if;
-    -- a sealed one may be older than the roles: whoever runs the month again writes no row to it, by name all the same
-    execute format('grant select, insert on public.%I to %I', partition, session_user);
 end
 $$;
 
 -- Keys the written table and makes it the month's partition. The check spares the scan of attaching.
 create or replace function staging.attach_partition(snapshots text, as_of date) returns void
-language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql as $$
 declare
     partition text := format('%s_%s', snapshots, to_char(as_of, 'YYYYMMDD'));
 begin
@@ -123,51 +182,14 @@ begin
 end
 $$;
 
--- Stops what is not meant for one of the live tables that refer to users.
-create or replace function staging.require_child(live_table text) returns void
+-- Stops what is no staged table of a table.
+create or replace function staging.assert_staged(table_name text, staged text) returns void
 language sql as $$
     select staging.require(
-        live_table in (
-            {%- for table in tables.values() if table.name != 'users' %}
-            '{{ table.name }}'{{ ',' if not loop.last }}
-            {%- endfor %}
-        ),
-        live_table || ' is no live table that refers to users'
+        staged ~ '_\d{8}$'
+        and staged = staging.staged_name(table_name, to_date(right(staged, 8), 'YYYYMMDD')),
+        staged || ' is no staged table of ' || table_name
     );
-$$;
-
--- Takes the keys off an empty live table that refers to users, so that its first rows are not checked one by one;
--- set_keys, in the same transaction, checks them all at once. Both act as the schema's owner.
-create or replace function staging.lift_keys(live_table text) returns void
-language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
-declare
-    is_empty boolean;
-begin
-    perform staging.require_child(live_table);
-    execute format('select not exists (select from public.%I)', live_table) into is_empty;
-    if is_empty then
-        execute format(
-            'alter table public.%I drop constraint %I, drop constraint %I',
-            live_table, live_table || '_user_id_fkey', live_table || '_pkey'
-        );
-    end if;
-end
-$$;
-
-create or replace function staging.set_keys(live_table text) returns void
-language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
-begin
-    perform staging.require_child(live_table);
-    if not exists (
-        select from pg_constraint where conrelid = format('public.%I', live_table)::regclass and contype = 'p'
-    ) then
-        execute format(
-            'alter table public.%I add primary key (user_id), '
-            'add foreign key (user_id) references public.users (user_id)',
-            live_table
-        );
-    end if;
-end
 $$;
 
 -- Gives an empty staging table the columns that a file's header names, and the optional ones that it leaves out:
@@ -175,14 +197,15 @@ $$;
 create or replace function staging.mirror_header(
     table_name text, staged text, header text[], optional text[]
 ) returns void
-language plpgsql as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
     this regclass;
-    live regclass := format('public.%I', table_name);
+    live regclass;
     missing record;
 begin
-    perform pg_advisory_xact_lock(hashtext('staging.' || staged));
+    perform staging.assert_staged(table_name, staged);
     this := format('staging.%I', staged);
+    live := format('public.%I', table_name);
     execute format('truncate %s', this);
     for missing in
         select name, coalesce(format_type(known.atttypid, known.atttypmod), 'text') as type
@@ -210,27 +233,45 @@ begin
 end
 $$;
 
+-- Whether a text that PostgreSQL reads as a date is written as YYYY-MM-DD; infinity and 44 BC are not. Where it is
+-- called DateStyle is ISO. It is so plain that it costs no more than the comparison itself.
+create or replace function staging.is_date(value text) returns boolean
+language sql stable as $$ select value::date::text = value and length(value) = 10 $$;
+
 -- Makes dates of what a file has in live's columns of dates. They are as PostgreSQL writes them, 2024-01-31: its
 -- reading would make the year 2005 of 05-01-24, and of the word yesterday what the day of the load says.
 create or replace function staging.read_dates(table_name text, staged text) returns void
-language plpgsql set datestyle = 'ISO' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp set datestyle = 'ISO' as $$
 declare
-    this regclass := format('staging.%I', staged);
-    live regclass := format('public.%I', table_name);
+    this regclass;
+    live regclass;
     read record;
     is_other boolean;
 begin
+    perform staging.assert_staged(table_name, staged);
+    this := format('staging.%I', staged);
+    live := format('public.%I', table_name);
     for read in
         select attname as name
         from pg_attribute as known
         inner join pg_attribute as delivered using (attname)
         where known.attrelid = live and known.atttypid = 'date'::regtype and delivered.attrelid = this
     loop
-        execute format('select exists (select from %s where %I::date::text <> %2$I)', this, read.name) into is_other;
+        execute format('select exists (select from %s where not staging.is_date(%I))', this, read.name) into is_other;
         if is_other then
             raise invalid_datetime_format using message = format('%s has dates that are not YYYY-MM-DD', read.name);
         end if;
         execute format('alter table %s alter column %I type date using %2$I::date', this, read.name);
     end loop;
+end
+$$;
+
+-- Looks at a sample of a loaded table for the planner. 3,000 rows tell as much of keys, sizes and order as the
+-- default's 30,000.
+create or replace function staging.analyze_staged(table_name text, staged text) returns void
+language plpgsql security definer set search_path = pg_catalog, pg_temp set default_statistics_target = 10 as $$
+begin
+    perform staging.assert_staged(table_name, staged);
+    execute format('analyze staging.%I', staged);
 end
 $$;

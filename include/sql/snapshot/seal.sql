@@ -4,26 +4,6 @@
 -- takes:  the written snapshots; the staged file's record; {{ table.name }}_replay; month_plan
 -- leaves: rows in public.deliveries; none if nothing changed
 {% import 'macros.sql' as sql %}
-create temporary table {{ table.name }}_touched on commit drop as
-with
-recorded as (
-    select as_of, file_sha256 from public.current_deliveries
-    where table_name = '{{ table.name }}'
-)
-
-select as_of from month_plan
-where as_of not in (select as_of from recorded)
-union
-select as_of from {{ table.name }}_replay
-union
-select file.as_of
-from staging.files as file
-inner join recorded using (as_of)
-where
-    file.table_name = '{{ table.name }}'
-    and {{ restate }}
-    and file.file_sha256 <> recorded.file_sha256;
-
 -- a table of its own, as only such a query is shared among the server's processes
 create temporary table {{ table.name }}_content on commit drop as
 select
@@ -34,8 +14,45 @@ select
 from public.{{ table.snapshots }} as snapshot
 where
     snapshot.as_of >= date '{{ month.as_of }}'
-    and snapshot.as_of = any(array(select as_of from {{ table.name }}_touched))
+    and snapshot.as_of = any(array(
+        select as_of from month_plan
+        where {{ restate }} or not is_sealed
+        union
+        select as_of from {{ table.name }}_replay
+    ))
 group by snapshot.as_of;
+
+create temporary table {{ table.name }}_touched on commit drop as
+with
+-- only this month's file: what another run has staged is none of this one's business
+file as (
+    select as_of, file_sha256 from staging.files
+    where as_of = date '{{ month.as_of }}' and table_name = '{{ table.name }}'
+),
+
+recorded as (
+    select * from public.current_deliveries
+    where table_name = '{{ table.name }}'
+)
+
+select as_of from file
+where as_of not in (select as_of from recorded)
+union
+select as_of from {{ table.name }}_replay
+union
+-- restated from another file, or to repair a record that is not what the snapshot holds
+select file.as_of
+from file
+inner join recorded using (as_of)
+left join {{ table.name }}_content as content using (as_of)
+where
+    {{ restate }}
+    and (
+        file.file_sha256 <> recorded.file_sha256
+        or (recorded.delivered, recorded.snapshot_rows, recorded.snapshot_checksum)
+        is distinct from
+        (coalesce(content.delivered, 0), coalesce(content.snapshot_rows, 0), coalesce(content.snapshot_checksum, 0))
+    );
 
 insert into public.deliveries (
     as_of, table_name, revision, file_name, file_bytes, file_sha256, not_delivered,

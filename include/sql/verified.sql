@@ -1,0 +1,16 @@
+-- What verify.sql has compared; in the same transaction, and true where that has found no difference.
+--
+-- takes:  the ledger, the snapshots and live; it reads all of them
+-- leaves: a query with one row: how many months and snapshots are sealed, the newest month, the rows of the
+--         snapshots, the rows of live, and the database's name
+select
+    (select count(distinct as_of) from public.current_deliveries) as months,
+    (select count(*) from public.current_deliveries) as snapshots,
+    (select max(as_of)::text from public.current_deliveries) as newest,
+    {% for table in tables.values() %}
+    {{ '+ ' if not loop.first }}(select count(*) from public.{{ table.snapshots }})
+    {%- endfor %} as snapshot_rows,
+    {% for table in tables.values() %}
+    {{ '+ ' if not loop.first }}(select count(*) from public.{{ table.name }})
+    {%- endfor %} as live_rows,
+    current_database()::text as database;

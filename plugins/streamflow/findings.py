@@ -1,0 +1,221 @@
+"""What Great Expectations has found, rule by rule, in words that can be read anywhere: log, XCom, ledger and page."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from streamflow import settings
+from streamflow.plain import printable, show
+
+# whose observed value says something of the table or its type, and nothing of a single row
+_ABOUT_THE_TABLE = frozenset(
+    (
+        "expect_column_mean_to_be_between",
+        "expect_column_proportion_of_non_null_values_to_be_between",
+        "expect_column_values_to_be_of_type",
+        "expect_table_row_count_to_be_between",
+    )
+)
+_COLUMNS = "expect_table_columns_to_match_set"
+_QUERY = "unexpected_rows_expectation"
+
+
+class Example(NamedTuple):
+    """A row that breaks a rule.
+
+    Attributes:
+        values: its key and what is wrong with it, by column.
+        users: its key; of a query's row that names several, all of them.
+    """
+
+    values: dict[str, Any]
+    users: tuple[str | None, ...]
+
+
+class Finding(NamedTuple):
+    """What there is to say of one rule. All of it is plain text, in which nothing delivered can act as anything else.
+
+    Attributes:
+        rule: its name in Great Expectations.
+        column: its column; empty if it has none.
+        says: what it asks for.
+        severity: ``critical`` or ``warning``.
+        why: why it is there.
+        verdict: ``passed``, ``failed`` or, of a broken rule of severity warning, ``warning``.
+        found: how many rows break it, or what else was found.
+        examples: some of these rows: their lines in the file, and what they say if that may be shown.
+    """
+
+    rule: str
+    column: str
+    says: str
+    severity: str
+    why: str
+    verdict: str
+    found: str
+    examples: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        subject = f"column {self.column}: " if self.column else ""
+        says = f"{self.says} ({self.rule})" if self.says else self.rule
+        return f"{subject}{says}: {self.found}"
+
+    def in_a_line(self) -> str:
+        """Return the finding with its examples, for places that hold one text a rule."""
+        return f"{self}, for example {'; '.join(self.examples)}" if self.examples else str(self)
+
+
+def describe(result: Any, lines: dict[str | None, list[int]], shows_values: bool) -> Finding:
+    """Return what there is to say of a rule's result.
+
+    Args:
+        result: an ``ExpectationValidationResult``.
+        lines: the lines of the file that each user is in, as far as they are known.
+        shows_values: whether the text may have delivered values.
+    """
+    config = result.expectation_config
+    severity = str(getattr(config.severity, "value", config.severity))
+    broken = "warning" if severity == "warning" else "failed"
+    return Finding(
+        rule=config.type,
+        column=config.kwargs.get("column") or "",
+        says=config.description or _wording(config),
+        severity=severity,
+        why=(config.meta or {}).get("why", ""),
+        verdict="passed" if result.success else broken,
+        found=_found(result, shows_values),
+        examples=() if result.success else tuple(_in_words(examples(result), lines, shows_values)),
+    )
+
+
+def examples(result: Any) -> list[Example]:
+    """Return up to ``settings.SAMPLES`` different rows that break a rule, as far as the result has any."""
+    found = result.result
+    column = result.expectation_config.kwargs.get("column")
+    if result.expectation_config.type == _QUERY:
+        rows = (found.get("details") or {}).get("unexpected_rows") or []
+    else:
+        rows = found.get("partial_unexpected_index_list")
+        if rows is None:
+            rows = [{column: value} for value in found.get("partial_unexpected_list", [])]
+    different = {tuple((name, show(value)) for name, value in row.items()): row for row in rows}
+    return [
+        Example(row, tuple(value for name, value in row.items() if name.endswith("user_id")))
+        for row in list(different.values())[: settings.SAMPLES]
+    ]
+
+
+def missing_columns(results: Any) -> set[str]:
+    """Return the columns that the suite expects and the table does not have."""
+    return {
+        column
+        for result in results.results
+        if result.expectation_config.type == _COLUMNS
+        for column in _mismatched(result).get("missing", [])
+    }
+
+
+def profile(results: Any, left_out: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Return what the rules on drift have found in columns that are not ``left_out``: mean and not_null, by column."""
+    kinds = {
+        "expect_column_mean_to_be_between": "mean",
+        "expect_column_proportion_of_non_null_values_to_be_between": "not_null",
+    }
+    found: dict[str, dict[str, float]] = {kind: {} for kind in kinds.values()}
+    for result in results.results:
+        kind, column = kinds.get(result.expectation_config.type), result.expectation_config.kwargs.get("column")
+        if kind and column not in left_out and (value := result.result.get("observed_value")) is not None:
+            found[kind][column] = float(value)
+    return found
+
+
+def exception(result: Any) -> str:
+    """Return the first line of what kept a rule from being checked; it may have delivered values."""
+    info = result.exception_info
+    if "exception_message" not in info:  # one a metric
+        info = next(iter(info.values()), {"exception_message": "no reason given"})
+    return str(info["exception_message"]).partition("\n")[0]
+
+
+def _found(result: Any, shows_values: bool) -> str:
+    """Say what a rule has found, without examples."""
+    rule, found = result.expectation_config.type, result.result
+    if not found:
+        reason = exception(result)
+        if not shows_values:  # the database quotes what it cannot take; the error's name comes first
+            reason = reason.partition(")")[0].lstrip("(") if reason.startswith("(") else "the reason may not be shown"
+        return f"could not be checked: {printable(reason)}"
+    if "unexpected_count" in found and "element_count" not in found:  # a rule on the distinct values
+        return f"{found['unexpected_count']} of the distinct values"
+    if "unexpected_count" in found:
+        return f"{found['unexpected_count']} of {_count(found['element_count'])}"
+    if mismatched := _mismatched(result):
+        return "; ".join(
+            f"{kind} column{'s' if len(names) > 1 else ''} {', '.join(map(_name, names))}"
+            for kind, names in mismatched.items()
+        )
+    observed = found.get("observed_value")
+    if rule == _QUERY:
+        return _count(observed)
+    if rule == _COLUMNS:
+        return f"found {', '.join(map(_name, observed or []))}"
+    if shows_values or rule in _ABOUT_THE_TABLE:
+        return f"found {show(observed)}"
+    return "found another value"
+
+
+def _in_words(found: list[Example], lines: dict[str | None, list[int]], shows_values: bool) -> Iterator[str]:
+    """Yield for each example, in the order of the file, where it is and, if that may be shown, what it says."""
+    places = [sorted({line for user in example.users for line in lines.get(user, [])}) for example in found]
+    for known, example in sorted(zip(places, found, strict=True), key=lambda one: one[0]):
+        said = ", ".join(f"{name} {show(value)}" for name, value in example.values.items()) if shows_values else ""
+        if known or said:
+            yield ": ".join(filter(None, (_lines(known), said)))
+
+
+def _lines(known: list[int]) -> str:
+    shown = ", ".join(map(str, known[: settings.SAMPLES]))
+    more = " and more" if len(known) > settings.SAMPLES else ""
+    return f"line{'s' if len(known) > 1 else ''} {shown}{more}" if known else ""
+
+
+def _count(rows: int) -> str:
+    return f"{rows} row{'' if rows == 1 else 's'}"
+
+
+def _name(column: str) -> str:
+    """Return a column's name from a file's header; a strange one in quotes."""
+    return column if column.isidentifier() else show(column)
+
+
+def _mismatched(result: Any) -> dict[str, list[str]]:
+    return (result.result.get("details") or {}).get("mismatched") or {}
+
+
+def _wording(config: Any) -> str:
+    """Return Great Expectations' own words for what a rule asks for; empty if it has none.
+
+    They come from the suite and its parameters alone, so no delivered value is ever in them.
+    """
+    from great_expectations.expectations.registry import get_renderer_impl
+
+    if config.type == _COLUMNS:
+        return "the columns must be those that were agreed on"  # all of them is more than a line
+    _, render = get_renderer_impl(config.type, "renderer.prescriptive") or (None, None)
+    if render is None or config.type == _QUERY:
+        return ""
+    try:
+        contents = render(configuration=config, runtime_configuration={"include_column_name": False})
+    except Exception:  # words are all that is lost
+        return ""
+    for content in contents:
+        said = getattr(content, "string_template", None)
+        if said:
+            values = {
+                name: repr(value) if name.startswith("v__") else str(value) for name, value in said["params"].items()
+            }
+            words = string.Template(said["template"].removesuffix(".")).safe_substitute(values)
+            return words[:1].lower() + words[1:]
+    return ""

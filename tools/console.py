@@ -1,0 +1,23 @@
+"""How tools say on the screen that something went wrong: in lines, never as a traceback."""
+
+from __future__ import annotations
+
+from streamflow.refusal import Refusal, TaskEnded, wrap
+
+
+def lines_of(error: object) -> list[str]:
+    """Return what went wrong as lines that fit a screen: a refusal's own; without a database, what to look at."""
+    import psycopg
+
+    if isinstance(error, TaskEnded):
+        error = error.refusal
+    elif isinstance(error, psycopg.OperationalError):
+        said = str(error).strip() or type(error).__name__
+        error = Refusal(
+            "The connection streamflow_db cannot be used:",
+            *(f"    {line.strip()}" for line in said.splitlines()),
+            to_do="start the database, or correct the connection: AIRFLOW_CONN_STREAMFLOW_DB (README, Configuration)",
+        )
+    if isinstance(error, Refusal):
+        return error.lines
+    return wrap(f"{type(error).__name__}: {error}" if isinstance(error, BaseException) else str(error))
