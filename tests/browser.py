@@ -12,7 +12,7 @@ from typing import Any
 
 from PIL import Image
 from selenium import webdriver
-from selenium.common.exceptions import WebDriverException
+from selenium.common.exceptions import TimeoutException, WebDriverException
 from selenium.webdriver.common.actions.action_builder import ActionBuilder
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -79,11 +79,14 @@ class Browser:
         The page may be redrawn while it is looked at: an element that has gone, or is covered, is looked for again.
         """
         wait = WebDriverWait(self.driver, patience or self.patience, 0.3, ignored_exceptions=[WebDriverException])
-        return wait.until(lambda _: is_so(), f"{what}; the page says:\n{self.text}")
+        try:
+            return wait.until(lambda _: is_so())
+        except TimeoutException:
+            raise AssertionError(f"{what}; the page says:\n{self.text}") from None
 
     @property
     def text(self) -> str:
-        return self.driver.find_element(By.TAG_NAME, "body").text
+        return self.driver.execute_script("return document.body.innerText")
 
     def all(self, xpath: str) -> list[WebElement]:
         """What is to be seen now."""
@@ -109,8 +112,8 @@ class Browser:
 
     def type(self, xpath: str, text: str) -> None:
         """Type into a field in place of what is there."""
-        self.see(xpath).send_keys(Keys.CONTROL, "a")
-        self.see(xpath).send_keys(text)
+        keys = (Keys.CONTROL, "a", Keys.NULL, text)
+        self.until(lambda: [one.send_keys(*keys) or True for one in self.all(xpath)[:1]], f"cannot type in {xpath}")
 
     def pick_date(self, label: str, day: str) -> None:
         """Set a date field of a dialog to midnight of ``day`` (``2024/01/31``)."""
