@@ -77,7 +77,6 @@ class Run:
         context = {
             "params": {"as_of": self.as_of, "restate": False},
             "run_id": self.database.run_id,
-            "task": task,
             "ti": SimpleNamespace(xcom_pull=self.xcoms.get),
         }
         try:
@@ -97,12 +96,11 @@ class Run:
         for table in TABLES:
             if table not in self.tables:
                 self.database.stage(self.as_of, table, (self.folder / f"{table}.csv").read_bytes())
-                self.database.build(self.as_of, table)
 
     def stage(self, *steps: str) -> None:
         """Run the tasks of the tables that are of interest, all of them unless ``steps`` names some."""
         for table in self.tables:
-            for step in steps or ("stage", "load", "validate", "snapshot"):
+            for step in steps or ("stage", "load", "validate"):
                 self.execute(f"{table}.{step}")
 
     def up_to_gate(self) -> None:
@@ -115,10 +113,10 @@ class Run:
     def finish(self) -> None:
         """Run what comes after the tables; behind the gate that is SQL alone."""
         self.execute("gate")
-        self.database.seal(self.as_of)
         for table in TABLES:
             self.database.upsert(self.as_of, table)
-        self.database.step("tasks/drop_staging.sql", self.as_of)
+        self.database.step("snapshot.sql", self.as_of)
+        self.database.step("staging/drop_tables.sql", self.as_of)
 
     @property
     def warnings(self) -> list[str]:

@@ -273,14 +273,14 @@ REFUSED = [
         "payments_agg_90d",
         edit(lambda rows: [row.pop() for row in rows]),
         "validate",
-        ["1 of 7 rules are broken", "missing column failed_payments_90d\n"],
+        ["1 of 8 rules are broken", "missing column failed_payments_90d\n"],
     ),
     Case(
         "a column more",
         "labels",
         edit(lambda rows: [row.append("score") for row in rows]),
         "validate",
-        ["1 of 6 rules are broken", "unexpected column score\n"],
+        ["1 of 7 rules are broken", "unexpected column score\n"],
     ),
     bad_file(
         "a column twice",
@@ -391,7 +391,7 @@ REFUSED = [
             append(row),
             "validate",
             [
-                "(expect_column_proportion_of_unique_values_to_be_between): 2 of 11 rows\n",
+                "column user_id: values must be unique (expect_column_values_to_be_unique): 2 of 11 rows\n",
                 ", 12: user_id 'SF-03'\n",
             ],
         )
@@ -1220,4 +1220,4 @@ def test_nothing_leaves_the_machine(database, february, docs):
         check=False,
     )
     assert "CALL" not in done.stdout
-    assert done.stdout.endswith("\nrules: 6 analytics: false\n"), done.stderr
+    assert done.stdout.endswith("\nrules: 7 analytics: false\n"), done.stderr

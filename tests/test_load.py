@@ -34,7 +34,7 @@ def load(database, deliveries):
         path = deliveries / "month_000" / f"{table}.csv"
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
         if not retry:
-            database.step("tasks/stage.sql", JANUARY, table)
+            database.step("staging/create_table.sql", JANUARY, table)
         return operator(table).execute({})
 
     return load
@@ -46,7 +46,7 @@ def operator(table: str) -> LoadCsvOperator:
         table=TABLES[table],
         as_of=JANUARY,
         folder="month_000",
-        record_sql=render("parts/record_file.sql", JANUARY, TABLES[table]),
+        record_sql=render("staging/record_file.sql", JANUARY, TABLES[table]),
         conn_id="streamflow_db",
         fs_conn_id="streamflow_fs",
     )
@@ -515,7 +515,7 @@ def test_what_is_opened_is_below_the_root_whatever_is_swapped_meanwhile(load, de
             end = time.monotonic() + 2
             while time.monotonic() < end:
                 try:
-                    with streamflow.load.open_delivered(deliveries, path) as file:
+                    with streamflow.load._open(deliveries, path) as file:
                         found[file.read()] += 1
                 except (Refusal, OSError) as error:
                     found[type(error).__name__] += 1

@@ -12,20 +12,21 @@ from contextlib import closing
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
+from airflow.providers.common.compat.sdk import BaseOperator
 from airflow.providers.postgres.hooks.postgres import PostgresHook
 from airflow.providers.standard.hooks.filesystem import FSHook
-from airflow.sdk import BaseOperator
 
 from streamflow import settings
-from streamflow.bad_cells import BadCell, find_bad_cells, write_bad_cells
 from streamflow.cells import has_odd
+from streamflow.faults import Fault, find_faults, write_faults
 from streamflow.header import MAX_HEADER, read_header
 from streamflow.lines import MAX_LINE, EndlessLine, has_misquoted, whole_lines
+from streamflow.months import Month
 from streamflow.refusal import RUN_AGAIN, NotYet, Refusal, ends_task
 from streamflow.tables import Table
 
 _BLOCK = 1 << 16  # bytes a read: little enough that the server has work left while the next are looked at
-_LISTED = 20  # bad cells that the message lists; all of them are in the report
+_LISTED = 20  # faults that the message lists; all of them are in the report
 _END_MARK = re.compile(rb"^\\\.\r?$", re.MULTILINE)
 _NOT_LOADED = "Nothing was loaded."
 _CORRECT = f"correct the file, then {RUN_AGAIN}"
@@ -86,7 +87,7 @@ class LoadCsvOperator(BaseOperator):
         path = root / self.folder / self.table.file_name
         try:
             settings.remove_reports(self.conn_id, self.as_of, self.table.name)
-            with open_delivered(root, path) as file:
+            with _open(root, path) as file:
                 return self._load(file, path)
         except OSError as error:
             if error.filename and Path(error.filename).is_relative_to(settings.reports_folder()):
@@ -110,7 +111,7 @@ class LoadCsvOperator(BaseOperator):
         first_line = file.readline(MAX_HEADER)
         header = read_header(first_line, name, ("user_id", *self.table.columns))
         not_delivered = [column for column in self.table.optional if column not in header]
-        staged = self.table.staged(self.as_of)
+        staged = f"{self.table.name}_{Month.parse(self.as_of).suffix}"
         table = sql.Identifier("staging", staged)
         copy = sql.SQL("copy {} ({}) from stdin (format csv, header true, encoding 'UTF8')").format(
             table, sql.SQL(", ").join(map(sql.Identifier, header))
@@ -119,8 +120,8 @@ class LoadCsvOperator(BaseOperator):
         report = settings.report_path(self.conn_id, self.as_of, f"{self.table.name}.bad_cells.csv")
         with closing(PostgresHook(self.conn_id).get_conn()) as connection, connection.cursor() as cursor:
             cursor.execute(
-                "select staging.shape_staging_table(%s, %s, %s, %s)",
-                (self.as_of, self.table.name, header, list(self.table.optional)),
+                "select staging.mirror_header(%s, %s, %s, %s)",
+                (self.table.name, staged, header, list(self.table.optional)),
             )
             kinds = self._kinds(cursor)
             try:
@@ -129,7 +130,7 @@ class LoadCsvOperator(BaseOperator):
                         digest.update(block)
                         stream.write(block)
                 rows = cursor.rowcount
-                cursor.execute("select staging.cast_dates(%s, %s)", (self.as_of, self.table.name))
+                cursor.execute("select staging.read_dates(%s, %s)", (self.table.name, staged))
             except (psycopg.DataError, psycopg.errors.ProgramLimitExceeded, _NotCells) as error:
                 connection.rollback()
                 raise self._explain(error, file, header, kinds, cursor, report) from None
@@ -144,7 +145,7 @@ class LoadCsvOperator(BaseOperator):
                     "delivered": rows,
                 },
             )
-            cursor.execute("select staging.analyze_staged(%s, %s)", (self.as_of, self.table.name))
+            cursor.execute("select staging.analyze_staged(%s, %s)", (self.table.name, staged))
             connection.commit()
         self.log.info("%s: %d rows, %d bytes into staging.%s.", name, rows, before.st_size, staged)
         return {
@@ -173,13 +174,13 @@ class LoadCsvOperator(BaseOperator):
                 to_do=f"export the file as UTF-8, then {RUN_AGAIN}",
             )
         shows = settings.shows_values()
-        bad_cells = find_bad_cells(file, header, {one: kinds[one] for one in header if one in kinds}, _teller(cursor))
-        count, first = write_bad_cells(bad_cells, report, _LISTED, shows)
+        faults = find_faults(file, header, {one: kinds[one] for one in header if one in kinds}, _teller(cursor))
+        count, first = write_faults(faults, report, _LISTED, shows)
         if not count:  # what only COPY finds
-            count, first = write_bad_cells([_Place.of(error).as_bad_cell(error)], report, _LISTED, shows)
+            count, first = write_faults([_Place.of(error).as_fault(error)], report, _LISTED, shows)
         return Refusal(
             f"{name}: {count} invalid {'cells or rows' if count > 1 else 'cell or row'}.",
-            *(f"  - {bad_cell.describe(shows)}" for bad_cell in first),
+            *(f"  - {fault.describe(shows)}" for fault in first),
             *([f"  … and {count - len(first)} more."] if count > len(first) else []),
             "All of them are listed in",
             f"  {report}",
@@ -200,7 +201,7 @@ class LoadCsvOperator(BaseOperator):
 
 def _teller(cursor: Any) -> Callable[[str, list[str]], set[str]]:
     """Return who tells which of some values PostgreSQL takes for none of a type."""
-    cursor.execute("set local datestyle = 'ISO'")  # as staging.cast_dates has it
+    cursor.execute("set local datestyle = 'ISO'")  # as staging.read_dates has it
 
     def invalid(kind: str, values: list[str]) -> set[str]:
         cursor.execute(
@@ -231,17 +232,17 @@ class _Place(NamedTuple):
         found = re.match(r'COPY \S+, line (\d+)(?:, column (\S+): "(.*)")?', context, re.DOTALL)
         return cls(int(found[1]), found[2] or "", found[3]) if found else cls(0, "", None)
 
-    def as_bad_cell(self, error: Any) -> BadCell:
+    def as_fault(self, error: Any) -> Fault:
         """Return what COPY says, without the values that it may quote after a colon."""
         reason = error.diag.message_primary.partition(":")[0]
         if not self.column:
             # it writes many rows at once, and counts the lines that it has read
             found = f"what PostgreSQL refuses ({reason}) here or in a line before"
-            return BadCell(self.line, "", found, "a row of the table")
-        return BadCell(self.line, self.column, self.value or "", f"what the column takes ({reason})")
+            return Fault(self.line, "", found, "a row of the table")
+        return Fault(self.line, self.column, self.value or "", f"what the column takes ({reason})")
 
 
-def open_delivered(root: Path, path: Path) -> IO[bytes]:
+def _open(root: Path, path: Path) -> IO[bytes]:
     """Open a delivered file for reading: a plain file below the deliveries' folder.
 
     A link may lead to it as long as it stays below that folder. What the links lead to is found out once, and from

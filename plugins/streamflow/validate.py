@@ -5,20 +5,19 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from airflow.providers.common.compat.sdk import BaseOperator
 from airflow.providers.postgres.hooks.postgres import PostgresHook
 from airflow.providers.standard.hooks.filesystem import FSHook
-from airflow.sdk import BaseOperator
 
 from streamflow import settings
-from streamflow.bad_cells import find_lines
 from streamflow.drift import read_bounds, suite_parameters
+from streamflow.faults import find_lines
 from streamflow.findings import Finding, describe, examples, exception, missing_columns, profile
-from streamflow.load import open_delivered
+from streamflow.months import Month
 from streamflow.page import write_page
 from streamflow.plain import printable
 from streamflow.refusal import RUN_AGAIN, NotYet, Refusal, ends_task, wrap
@@ -84,19 +83,19 @@ class ValidateOperator(BaseOperator):
     def execute(self, context: Any) -> dict[str, Any]:
         """Run the suite and let the table through, or say what is wrong with it."""
         hook = PostgresHook(self.conn_id)
-        staged = self.table.staged(self.as_of)
+        staged = f"{self.table.name}_{Month.parse(self.as_of).suffix}"
         record = hook.get_first(self.staged_sql)
         if record is None:
             raise Refusal(f"{self.table.name} of {self.as_of}: nothing is staged.", to_do=RUN_AGAIN)
         name, size, sha256, left_out, is_sealed, before = record
-        root = Path(FSHook(self.fs_conn_id).get_path())
+        file = Path(FSHook(self.fs_conn_id).get_path()) / name
         parameters = suite_parameters(self.table, read_bounds(self.bounds, self.table.name), before, left_out)
         suite = json.loads(Path(self.suite).read_text())
         results = run_suite(hook, staged, suite, parameters | {"as_of": self.as_of})
         broken = self._broken(results, staged)
-        state = _compare(root, name, size, sha256)
+        state = _compare(file, size, sha256)
         users = {user for result in broken for example in examples(result) for user in example.users}
-        lines = _look_up(root, name, users) if users and state == "as staged" else {}
+        lines = _look_up(file, users) if users and state == "as staged" else {}
         shows_values = settings.shows_values()
         failures, warnings = [], []
         for one in broken:
@@ -168,21 +167,23 @@ def _as_facts(finding: Finding) -> list[str]:
     return [f"  - {finding}", *(f"      {example}" for example in finding.examples)]
 
 
-def _compare(root: Path, name: str, size: int, sha256: str) -> str:
+def _compare(file: Path, size: int, sha256: str) -> str:
     """Return whether a delivered file is ``as staged``, has ``changed`` since, or is ``gone`` (cannot be read)."""
     try:
-        with open_delivered(root, root / name) as content:
-            if os.fstat(content.fileno()).st_size != size:
-                return "changed"
+        if not file.is_file():
+            return "gone"
+        if file.stat().st_size != size:
+            return "changed"
+        with file.open("rb") as content:
             return "as staged" if hashlib.file_digest(content, "sha256").hexdigest() == sha256 else "changed"
-    except (OSError, Refusal):
+    except OSError:
         return "gone"
 
 
-def _look_up(root: Path, name: str, users: set[str | None]) -> dict[str | None, list[int]]:
+def _look_up(file: Path, users: set[str | None]) -> dict[str | None, list[int]]:
     """Return the lines of users in the file; none if it cannot be read any more, for the rules are what matters."""
     try:
-        with open_delivered(root, root / name) as content:
+        with file.open("rb") as content:
             return find_lines(content, users)
-    except (OSError, Refusal, ValueError, StopIteration):
+    except (OSError, ValueError, StopIteration):
         return {}
