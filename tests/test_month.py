@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 
+import psycopg
 import pytest
 
 from months import Refused, as_csv
 from streamflow.tables import TABLES
+from streamflow.templating import version_of
 
 JANUARY, FEBRUARY, MARCH = "2024-01-31", "2024-02-29", "2024-03-31"
 
@@ -147,3 +149,21 @@ def test_live_has_the_columns_that_the_templates_name(database, table):
             table,
         )
     ] == ["user_id", *TABLES[table].columns]
+
+
+def test_a_changed_first_month_is_refused(database):
+    """The harness has month_000 as 2023-01; the ledger says that January 2024 came from it."""
+    database.load_month(JANUARY, delivery("ann"))
+    database.run_as_admin("update deliveries set file_name = 'month_000/' || file_name")
+    before = database.contents(ledger=True)
+    with pytest.raises(psycopg.errors.RaiseException, match="its folder would be month_013") as refused:
+        database.load_month(FEBRUARY, delivery("ann"))
+    assert "Expected 2024-01: the ledger has month_000 sealed as 2024-01-31." in str(refused.value)
+    assert refused.value.diag.message_hint.startswith("set the Airflow variable streamflow_first_month to 2024-01")
+    assert database.contents(ledger=True) == before
+
+
+def test_a_comment_makes_no_new_version_of_the_schema_and_a_statement_does():
+    assert version_of("select 1 -- one\n\n;") == version_of("-- another\nselect 1\n;")
+    assert version_of("select '--1'") != version_of("select '--2'")
+    assert version_of("select 1") != version_of("select 2")
