@@ -1042,12 +1042,13 @@ from pathlib import Path
 from delivery import Refused, Run
 from months import Database
 
+few, many, odd, even = map(int, sys.argv[3:])
 run = Run(Database(sys.argv[1]), "2024-02-29", Path(sys.argv[2]))
 run.execute("payments_agg_90d.stage")
-for rows in (100, 300_000):
+for rows in (few, many):
     with (run.folder / "payments_agg_90d.csv").open("w") as file:
         file.write("user_id,failed_payments_90d\\n")
-        file.writelines(f"SF-{number},{'some ' if number % 2 else ''}{number}\\n" for number in range(rows))
+        file.writelines(f"SF-{number},{'x' * (odd if number % 2 else even)}{number}\\n" for number in range(rows))
     try:
         run.execute("payments_agg_90d.load")
     except Refused as refused:
@@ -1055,11 +1056,20 @@ for rows in (100, 300_000):
 """
 
 
-def test_a_large_file_full_of_bad_cells_is_searched_in_bounded_memory(database, february, docs):
-    run = february()
+def searched(database, run, *sizes: int) -> tuple[tuple[int, int], int]:
+    """Load a file with few rows and one with many, in a process of its own.
+
+    Args:
+        database: where to.
+        run: a run for February.
+        sizes: rows of the first file and of the second, and how many letters too many the odd and even rows have.
+
+    Returns:
+        How many invalid cells were found in each, and by how many KiB the second has raised the memory's peak.
+    """
     run.execute("prepare")
     done = subprocess.run(
-        [sys.executable, "-c", MEASURE, database.uri, run.folder],
+        [sys.executable, "-c", MEASURE, database.uri, run.folder, *map(str, sizes)],
         env=os.environ | {"PYTHONPATH": ":".join(str(ROOT / one) for one in ("plugins", "tests", "tools"))},
         capture_output=True,
         text=True,
@@ -1067,47 +1077,22 @@ def test_a_large_file_full_of_bad_cells_is_searched_in_bounded_memory(database, 
     )
     found = re.findall(r"(\d+) invalid cells or rows. (\d+)", done.stdout)
     (few, before), (many, after) = [(int(count), int(kibibytes)) for count, kibibytes in found]
-    assert (few, many) == (50, 150_000)
+    return (few, many), after - before
+
+
+def test_a_large_file_full_of_bad_cells_is_searched_in_bounded_memory(database, february, docs):
+    found, grown = searched(database, february(), 100, 300_000, len("some "), 0)
+    assert found == (50, 150_000)
     assert (docs / "payments_agg_90d.bad_cells.csv").read_text().count("\n") == 150_001
-    assert after - before < 60 * 1024  # the cells alone, as Python keeps them, would take more
-
-
-MEASURE_LONG = """
-import resource, sys
-from pathlib import Path
-from delivery import Refused, Run
-from months import Database
-
-run = Run(Database(sys.argv[1]), "2024-02-29", Path(sys.argv[2]))
-run.execute("payments_agg_90d.stage")
-for rows in (2, 200):
-    with (run.folder / "payments_agg_90d.csv").open("w") as file:
-        file.write("user_id,failed_payments_90d\\n")
-        for number in range(rows):
-            file.write(f"SF-{number},{'x' * 999_000}{number}\\n")
-    try:
-        run.execute("payments_agg_90d.load")
-    except Refused as refused:
-        print(refused.message.splitlines()[0], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
-"""
+    assert grown < 60 * 1024  # the cells alone, as Python keeps them, would take more
 
 
 def test_rows_of_a_megabyte_are_searched_in_bounded_memory(database, february, docs):
     """200 of them in a file of 200 MB: it is the bytes that bound a block, not the rows."""
-    run = february()
-    run.execute("prepare")
-    done = subprocess.run(
-        [sys.executable, "-c", MEASURE_LONG, database.uri, run.folder],
-        env=os.environ | {"PYTHONPATH": ":".join(str(ROOT / one) for one in ("plugins", "tests", "tools"))},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    found = re.findall(r"(\d+) invalid cells or rows. (\d+)", done.stdout)
-    (few, before), (many, after) = [(int(count), int(kibibytes)) for count, kibibytes in found]
-    assert (few, many) == (2, 200)
+    found, grown = searched(database, february(), 2, 200, 999_000, 999_000)
+    assert found == (2, 200)
     assert (docs / "payments_agg_90d.bad_cells.csv").stat().st_size < 100_000
-    assert after - before < 60 * 1024
+    assert grown < 60 * 1024
 
 
 # personal data

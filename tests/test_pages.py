@@ -313,6 +313,20 @@ def test_a_file_that_has_gone_since_is_said(run):
     assert "month_000/users.csv cannot be read any more: no lines can be named." in refusal(run)
 
 
+@pytest.mark.parametrize("kind", ["a link out of the folder", "a pipe"])
+def test_what_is_put_in_the_files_place_is_not_read(run, tmp_path_factory, kind):
+    deliver(run, [*good(2), {"user_id": "ann", "signup_date": "2024-02-01"}])
+    run.stage("stage", "load")
+    file = run.folder / "users.csv"
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "users.csv"
+    file.rename(elsewhere)
+    if kind == "a pipe":
+        os.mkfifo(file)
+    else:
+        file.symlink_to(elsewhere)
+    assert "month_000/users.csv cannot be read any more: no lines can be named." in refusal(run)
+
+
 def test_a_file_that_has_changed_since_is_warned_of_when_what_is_staged_passes(run, database):
     """What is staged is whole and on record; that the folder has another file by now is for people to know."""
     deliver(run, good(2))

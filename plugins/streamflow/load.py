@@ -87,7 +87,7 @@ class LoadCsvOperator(BaseOperator):
         path = root / self.folder / self.table.file_name
         try:
             settings.remove_reports(self.conn_id, self.as_of, self.table.name)
-            with _open(root, path) as file:
+            with open_delivered(root, path) as file:
                 return self._load(file, path)
         except OSError as error:
             if error.filename and Path(error.filename).is_relative_to(settings.reports_folder()):
@@ -242,7 +242,7 @@ class _Place(NamedTuple):
         return Fault(self.line, self.column, self.value or "", f"what the column takes ({reason})")
 
 
-def _open(root: Path, path: Path) -> IO[bytes]:
+def open_delivered(root: Path, path: Path) -> IO[bytes]:
     """Open a delivered file for reading: a plain file below the deliveries' folder.
 
     A link may lead to it as long as it stays below that folder. What the links lead to is found out once, and from

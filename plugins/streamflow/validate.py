@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from streamflow import settings
 from streamflow.drift import read_bounds, suite_parameters
 from streamflow.faults import find_lines
 from streamflow.findings import Finding, describe, examples, exception, missing_columns, profile
+from streamflow.load import open_delivered
 from streamflow.months import Month
 from streamflow.page import write_page
 from streamflow.plain import printable
@@ -88,14 +90,14 @@ class ValidateOperator(BaseOperator):
         if record is None:
             raise Refusal(f"{self.table.name} of {self.as_of}: nothing is staged.", to_do=RUN_AGAIN)
         name, size, sha256, left_out, is_sealed, before = record
-        file = Path(FSHook(self.fs_conn_id).get_path()) / name
+        root = Path(FSHook(self.fs_conn_id).get_path())
         parameters = suite_parameters(self.table, read_bounds(self.bounds, self.table.name), before, left_out)
         suite = json.loads(Path(self.suite).read_text())
         results = run_suite(hook, staged, suite, parameters | {"as_of": self.as_of})
         broken = self._broken(results, staged)
-        state = _compare(file, size, sha256)
+        state = _compare(root, name, size, sha256)
         users = {user for result in broken for example in examples(result) for user in example.users}
-        lines = _look_up(file, users) if users and state == "as staged" else {}
+        lines = _look_up(root, name, users) if users and state == "as staged" else {}
         shows_values = settings.shows_values()
         failures, warnings = [], []
         for one in broken:
@@ -167,23 +169,21 @@ def _as_facts(finding: Finding) -> list[str]:
     return [f"  - {finding}", *(f"      {example}" for example in finding.examples)]
 
 
-def _compare(file: Path, size: int, sha256: str) -> str:
+def _compare(root: Path, name: str, size: int, sha256: str) -> str:
     """Return whether a delivered file is ``as staged``, has ``changed`` since, or is ``gone`` (cannot be read)."""
     try:
-        if not file.is_file():
-            return "gone"
-        if file.stat().st_size != size:
-            return "changed"
-        with file.open("rb") as content:
+        with open_delivered(root, root / name) as content:
+            if os.fstat(content.fileno()).st_size != size:
+                return "changed"
             return "as staged" if hashlib.file_digest(content, "sha256").hexdigest() == sha256 else "changed"
-    except OSError:
+    except (OSError, Refusal):
         return "gone"
 
 
-def _look_up(file: Path, users: set[str | None]) -> dict[str | None, list[int]]:
+def _look_up(root: Path, name: str, users: set[str | None]) -> dict[str | None, list[int]]:
     """Return the lines of users in the file; none if it cannot be read any more, for the rules are what matters."""
     try:
-        with file.open("rb") as content:
+        with open_delivered(root, root / name) as content:
             return find_lines(content, users)
-    except (OSError, ValueError, StopIteration):
+    except (OSError, Refusal, ValueError, StopIteration):
         return {}
