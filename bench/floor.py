@@ -12,7 +12,9 @@ from common import BENCH, WORK, Delivery, Failed, Server, measure, start
 
 from streamflow.tables import TABLES
 
-_templates = jinja2.Environment(loader=jinja2.FileSystemLoader(BENCH / "floor"), autoescape=False)  # noqa: S701 (SQL)
+_templates = jinja2.Environment(  # noqa: S701 (SQL)
+    loader=jinja2.FileSystemLoader(BENCH / "floor"), undefined=jinja2.StrictUndefined
+)
 MEMORY = (
     "set work_mem = '256MB';\nset maintenance_work_mem = '256MB';\n"  # who does it by hand lets sorts and hashes fit
 )

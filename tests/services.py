@@ -84,6 +84,10 @@ class Airflow:
         """The log of a task's first try, as the UI shows it."""
         return self.get(f"{DAG}/dagRuns/{run}/taskInstances/{task}/logs/1", full_content=True)["content"]
 
+    def asset_events(self) -> int:
+        """How many events the assets have."""
+        return self.get("/api/v2/assets/events")["total_entries"]
+
     def looks(self, run: str) -> int:
         """How often a run's sensor has found its month incomplete."""
         return sum("Still waiting for" in line["event"] for line in self.log(run, "wait_for_month"))

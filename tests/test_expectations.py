@@ -472,6 +472,12 @@ def test_what_is_sealed_with_this_very_file_passes_again(database, validate):
     assert is_validated(database)
     with pytest.raises(TaskRefused, match="row_count_to_be_between"):
         validate("labels", few + b"another,true\n")
+    # a restatement from another file, which may be taken back
+    database.run_as_admin(
+        "insert into deliveries select as_of, table_name, 2, file_name, file_bytes, 'of another file', not_delivered, "
+        "2, 0, 0, 2, 0, 2, 0, run_id, sealed_at, warnings, profile from deliveries where as_of = '2024-01-31'"
+    )
+    assert "row_count_to_be_between" in validate("labels", few)["warnings"][0]
 
 
 @pytest.mark.parametrize("table", TABLES)

@@ -182,10 +182,12 @@ def test_broken_delivery_fails_readably_and_clearing_its_tasks_completes_the_mon
 
 
 def test_backfill_of_completed_runs_again_and_changes_nothing(airflow):
-    before, runs = airflow.database.contents(ledger=True), airflow.runs()
+    before, runs, events = airflow.database.contents(ledger=True), airflow.runs(), airflow.asset_events()
+    assert events > 0
     assert airflow.backfill(*ONLY_FEBRUARY, "--reprocess-behavior", "completed") == runs
     assert airflow.task(FEBRUARY, "snapshot")["try_number"] == 2
     assert airflow.database.contents(ledger=True) == before
+    assert airflow.asset_events() == events  # consumers are not woken for nothing
 
 
 def test_everything_is_as_it_was_sealed(airflow):

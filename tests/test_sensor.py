@@ -216,7 +216,7 @@ def test_the_log_says_what_it_waits_for(folder):
     (folder / "labels.csv").unlink()
     with capture_logs() as logs:
         sensor().poke({})
-    assert [one["event"] for one in logs] == [f"Still waiting for {folder}: labels.csv is not there."]
+    assert [one["event"] for one in logs] == [f"Still waiting for {folder}:", "  - labels.csv is not there"]
 
 
 def test_time_out_names_folder_and_every_missing_file(folder):

@@ -162,6 +162,7 @@ def test_clearing_its_tasks_completes_the_month(browser, airflow):
     browser.click("//button[@aria-label='Press shift+c to clear']")
     browser.read(DIALOG, "Affected Tasks: 12")
     browser.click(f"{DIALOG}//button[normalize-space()='Confirm']")
+    browser.until(lambda: not browser.all(DIALOG), "the dialog stays open")  # leaving sooner could lose the request
     browser.open(f"{DAG}/runs/{MARCH}")
     browser.read(STATE, "Success", patience=PATIENCE)
     browser.take_picture("runs")

@@ -24,6 +24,7 @@ def install(uri: str) -> None:
         psycopg.Error: if the database cannot be reached or the user may not do it; then nothing has changed.
     """
     with psycopg.connect(uri) as connection:
+        connection.execute("set local lock_timeout = '1min'")  # rather try again than stand in every reader's way
         connection.execute(render("roles.sql"))
         connection.execute("set local role streamflow_owner")
         connection.execute(render("schema.sql"))

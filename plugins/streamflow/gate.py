@@ -14,7 +14,7 @@ from airflow.providers.postgres.hooks.postgres import PostgresHook
 from streamflow import settings
 from streamflow.drift import read_bounds
 from streamflow.plain import as_cell, show
-from streamflow.refusal import RUN_AGAIN, Refusal, count, ends_task
+from streamflow.refusal import RUN_AGAIN, Refusal, count, ends_task, wrap
 from streamflow.sql import as_refusal
 from streamflow.templating import last_row
 
@@ -94,8 +94,8 @@ class GateOperator(BaseOperator):
         for line in _list(changes):
             self.log.info("Restating%s", line.removeprefix("  -"))
         warnings = _warnings(found, read_bounds(self.bounds, "users"))
-        for warning in warnings:
-            self.log.warning(warning)
+        for line in (line for warning in warnings for line in wrap(warning)):
+            self.log.warning("%s", line)
         hook.run(self.warn_sql, parameters={"warnings": warnings})
         kind = _kind(found)
         self.log.info("The gate is open: %s is %s.", found["as_of"], kind)

@@ -76,6 +76,13 @@ def _has_changed(path: Path, before: os.stat_result) -> bool:
     return (now.st_ino, now.st_size, now.st_mtime_ns) != (before.st_ino, before.st_size, before.st_mtime_ns)
 
 
+def log_missing(log: Any, folder: str, missing: list[str]) -> None:
+    """Log what a month folder still lacks, a line per file."""
+    log.info("Still waiting for %s:", folder)
+    for sentence in missing:
+        log.info("  - %s", sentence)
+
+
 class MonthFolderTrigger(BaseTrigger):
     """Waits in the triggerer until a month folder is whole, or its time is up.
 
@@ -116,7 +123,7 @@ class MonthFolderTrigger(BaseTrigger):
             missing = await asyncio.to_thread(still_missing, self.folder, self.settle_seconds)
             if not missing or dt.datetime.now(dt.UTC) >= deadline:
                 break
-            self.log.info("Still waiting for %s: %s.", self.folder, "; ".join(missing))
+            log_missing(self.log, self.folder, missing)
         yield TriggerEvent(missing)
 
 
@@ -146,7 +153,7 @@ class MonthFolderSensor(FileSensor):
     def poke(self, context: Any) -> bool:
         """Return whether the delivery is whole, and log what it still lacks."""
         if missing := still_missing(self.path, self.settle_seconds):
-            self.log.info("Still waiting for %s: %s.", self.path, "; ".join(missing))
+            log_missing(self.log, self.path, missing)
             return False
         self.log.info("All %d files are in %s.", len(TABLES), self.path)
         return True

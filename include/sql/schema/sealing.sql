@@ -23,14 +23,20 @@ begin
             'ledger_rows_written', count(*) filter (where ledger.sealed_at = now()),
             'months_sealed', string_agg(distinct ledger.as_of::text, ', ') filter (where ledger.sealed_at = now()),
             'live_tables_rebuilt', coalesce((select string_agg(stale.table_name, ', ') from stale_live as stale), 'none'),
-            -- all of the run's, so that a second try after a lost answer says the same as the first; without
-            -- the checksum, which is larger than what Airflow's processes can tell each other
+            -- all since the run claimed the month, so that a second try after a lost answer says the same as the
+            -- first, and a run that is cleared later says what is new; without the checksum, which is larger than
+            -- what Airflow's processes can tell each other
             'revisions', coalesce(
                 jsonb_agg(
                     to_jsonb(ledger) - '{profile, warnings, snapshot_checksum}'::text[]
                     order by ledger.as_of, ledger.table_name
                 )
-                filter (where ledger.run_id = seal_month.run), '[]'
+                filter (
+                    where ledger.run_id = seal_month.run
+                    and ledger.sealed_at >= (
+                        select claimed_at from staging.runs where runs.as_of = seal_month.month
+                    )
+                ), '[]'
             )
         )
         from public.deliveries as ledger

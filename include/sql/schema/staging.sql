@@ -11,6 +11,9 @@ create unlogged table if not exists staging.runs (
     run_id text not null
 );
 
+alter table staging.runs
+add column if not exists claimed_at timestamptz not null default now();
+
 -- One row per staged file. A load writes it, a passed validation marks it.
 create unlogged table if not exists staging.files (
     as_of date,

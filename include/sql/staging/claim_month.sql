@@ -44,4 +44,4 @@ cross join first_months;
 
 insert into staging.runs (as_of, run_id)
 values (date '{{ month.as_of }}', {{ run }})
-on conflict (as_of) do update set run_id = excluded.run_id;
+on conflict (as_of) do update set run_id = excluded.run_id, claimed_at = now();

@@ -1,8 +1,8 @@
 -- Which file is staged, if this run still has the month, and what it is to be compared with.
 --
 -- takes:  the record of a load; the ledger
--- leaves: one row with the file's name, size, sha256 and left-out columns, whether the month is sealed with this very
---         file, and the rows and profile of the nearest earlier sealed month's delivery (NULL if there is none)
+-- leaves: one row with the file's name, size, sha256 and left-out columns, whether the month was ever sealed with this
+--         very file, and the rows and profile of the nearest earlier sealed month's delivery (NULL if there is none)
 with
 before as (
     select as_of, delivered, profile
@@ -19,7 +19,7 @@ select
     file.not_delivered,
     (
         select count(*) > 0
-        from public.current_deliveries as sealed
+        from public.deliveries as sealed
         where
             sealed.as_of = file.as_of
             and sealed.table_name = file.table_name
