@@ -12,7 +12,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 WITH_SERVER = .venv/bin/python tools/embedded.py run
 
-.PHONY: help setup run test ui psql verify bench schema env deploy-check lint lock sample screenshots clean
+.PHONY: help setup run test ui psql verify bench sql schema env deploy-check lint lock sample screenshots clean
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -34,6 +34,9 @@ psql: setup ## a prompt on the data (of DELIVERIES=folder); `make -s psql < file
 
 verify: setup ## compare snapshots with the ledger and live with the newest snapshot (of DELIVERIES=folder)
 	@$(WITH_SERVER) --needs data -- bash -c '. ./env.sh && exec python tools/verify.py'
+
+sql: setup ## print what a task runs: TASK=snapshot TABLE=users MONTH=2024-01-31 [RESTATE=true]
+	@.venv/bin/python tools/print_sql.py '$(TASK)' '$(TABLE)' '$(MONTH)' '$(RESTATE)'
 
 schema: setup ## install roles and schema into a deployment's database: DATABASE=postgresql://admin@host/streamflow
 	@.venv/bin/python tools/install_schema.py '$(DATABASE)'

@@ -1,4 +1,4 @@
-"""StreamFlow's month: wait for the delivery, stage it, validate it, upsert live, freeze the snapshots."""
+"""StreamFlow's month: wait for the delivery, stage and validate it, build its snapshots, seal them, update live."""
 
 from __future__ import annotations
 
@@ -7,41 +7,27 @@ from pathlib import Path
 
 import pendulum
 from airflow.providers.standard.operators.python import PythonOperator
-from airflow.sdk import (
-    DAG,
-    DeadlineAlert,
-    DeadlineReference,
-    Param,
-    SyncCallback,
-    TaskGroup,
-)
+from airflow.sdk import DAG, Param, TaskGroup
 
 from streamflow import docs, settings
-from streamflow.alerts import Notifier
+from streamflow.alerts import Notifier, seal_deadline
+from streamflow.check_month import check_month
 from streamflow.gate import GateOperator
-from streamflow.guard import check_month
 from streamflow.load import LoadCsvOperator
-from streamflow.process import is_airflow
 from streamflow.refusal import RETRY_POLICY
 from streamflow.seal import SEALED, SealOperator
-from streamflow.sensor import MonthFolderSensor
-from streamflow.sql import SqlStepOperator
+from streamflow.sql import PrepareOperator, SqlStepOperator
 from streamflow.tables import TABLES
-from streamflow.templating import AS_OF, FILTERS, MACROS, last_row, statement
+from streamflow.templating import AS_OF, FILTERS, MACROS
 from streamflow.timetable import MonthEndTimetable
 from streamflow.validate import ValidateOperator
+from streamflow.wait_for_month import MonthFolderSensor
 
 INCLUDE = Path(__file__).parents[1] / "include"
 BOUNDS = INCLUDE / "expectations" / "bounds.json"
 DB = {"conn_id": "streamflow_db"}
 START = pendulum.datetime(2024, 1, 1)
 FOLDER = "{{ ti.xcom_pull('check_month')['folder'] }}"
-LATE = DeadlineAlert(  # a month's run is queued on the first of the next one
-    reference=DeadlineReference.DAGRUN_QUEUED_AT,
-    # in seconds: with a timedelta no run could be cleared (apache/airflow#70368)
-    interval=settings.seal_within_days() * 24 * 3600,
-    callback=SyncCallback(Notifier),
-)
 
 with DAG(
     dag_id="streamflow_monthly_ingest",
@@ -54,8 +40,7 @@ with DAG(
     # staging tables of its own, what they share is written under locks, and the result does not depend on the order.
     max_active_runs=16,
     on_failure_callback=[Notifier()],
-    # dags test cannot end a run that has a deadline (apache/airflow#73428)
-    deadline=None if is_airflow("dags", "test") else LATE,
+    deadline=seal_deadline(),
     default_args={
         "owner": "streamflow",
         "retries": 2,
@@ -79,22 +64,17 @@ with DAG(
         ),
     },
     template_searchpath=str(INCLUDE / "sql"),
-    jinja_environment_kwargs={"cache_size": 50},  # Airflow's 0 compiles a file anew for each of the six tables
     user_defined_macros=MACROS | {"first_month": settings.first_month},
     user_defined_filters=FILTERS,
 ) as dag:
-    guard = PythonOperator(
+    check = PythonOperator(
         task_id="check_month",
         doc_md=docs.CHECK_MONTH,
         python_callable=check_month,
         op_kwargs={"as_of": "{{ params.as_of or '' }}", "first_month": "{{ first_month() }}"},
     )
-    prepare = SqlStepOperator(
-        task_id="prepare",
-        doc_md=docs.PREPARE,
-        sql=[statement("schema.sql"), statement("staging/claim_month.sql")],
-        do_xcom_push=False,
-        **DB,
+    prepare = PrepareOperator(
+        task_id="prepare", doc_md=docs.PREPARE, schema_sql="schema.sql", sql="tasks/prepare.sql", **DB
     )
     wait = MonthFolderSensor(
         task_id="wait_for_month",
@@ -109,39 +89,19 @@ with DAG(
     gate = GateOperator(
         task_id="gate",
         doc_md=docs.GATE,
-        sql=statement("gate.sql"),
-        changes_sql=statement("changed_rows.sql"),
-        warn_sql=statement("staging/add_warnings.sql", TABLES["users"]),
+        sql="tasks/gate.sql",
+        changes_sql="parts/changed_cells.sql",
         bounds=BOUNDS,
         as_of=AS_OF,
         restate="{{ params.restate | lower }}",
         **DB,
     )
-    snapshot = SealOperator(
-        task_id="snapshot",
-        doc_md=docs.SNAPSHOT,
-        sql=statement("snapshot.sql"),
-        handler=last_row,
-        outlets=[SEALED],
-        **DB,
-    )
-    clean_up = SqlStepOperator(
-        task_id="drop_staging",
-        doc_md=docs.DROP_STAGING,
-        sql=statement("staging/drop_tables.sql"),
-        do_xcom_push=False,
-        **DB,
-    )
+    seal = SealOperator(task_id="seal", doc_md=docs.SEAL, sql="tasks/seal.sql", outlets=[SEALED], **DB)
+    clean_up = SqlStepOperator(task_id="drop_staging", doc_md=docs.DROP_STAGING, sql="tasks/drop_staging.sql", **DB)
 
     for table in TABLES.values():
-        with TaskGroup(table.name, tooltip=f"{table.file_name} into staging, and checked"):
-            stage = SqlStepOperator(
-                task_id="stage",
-                doc_md=docs.STAGE,
-                sql=statement("staging/create_table.sql", table),
-                do_xcom_push=False,
-                **DB,
-            )
+        with TaskGroup(table.name, tooltip=f"{table.file_name} into staging, checked, and built"):
+            stage = SqlStepOperator(task_id="stage", doc_md=docs.STAGE, sql="tasks/stage.sql", table=table, **DB)
             load = LoadCsvOperator(
                 task_id="load",
                 doc_md=docs.LOAD,
@@ -149,7 +109,7 @@ with DAG(
                 as_of=AS_OF,
                 folder=FOLDER,
                 fs_conn_id="streamflow_fs",
-                record_sql=statement("staging/record_file.sql", table),
+                record_sql="parts/record_file.sql",
                 **DB,
             )
             validate = ValidateOperator(
@@ -160,28 +120,25 @@ with DAG(
                 suite=INCLUDE / "expectations" / f"{table.name}.json",
                 bounds=BOUNDS,
                 fs_conn_id="streamflow_fs",
-                staged_sql=statement("staging/staged_file.sql", table),
-                passed_sql=statement("staging/mark_validated.sql", table),
+                staged_sql="parts/staged_file.sql",
+                passed_sql="parts/mark_validated.sql",
                 **DB,
             )
-        wait >> stage >> load >> validate >> gate
+            snapshot = SqlStepOperator(
+                task_id="snapshot", doc_md=docs.SNAPSHOT, sql="tasks/snapshot.sql", table=table, **DB
+            )
+        wait >> stage >> load >> validate >> snapshot >> gate
 
-    with TaskGroup("upsert", tooltip="staged rows into live"):
+    with TaskGroup("upsert", tooltip="live brought to the newest sealed snapshot"):
         upserts = [
-            SqlStepOperator(
-                task_id=table.name,
-                doc_md=docs.UPSERT,
-                sql=statement("upsert.sql", table),
-                handler=last_row,
-                **DB,
-            )
+            SqlStepOperator(task_id=table.name, doc_md=docs.UPSERT, sql="tasks/upsert.sql", table=table, **DB)
             for table in TABLES.values()
         ]
-        upserts[0] >> upserts[1:]  # users first: the others refer to it
+        upserts[0] >> upserts[1:]  # users first: the others refer to them
 
-    guard >> prepare >> wait
-    gate >> upserts[0]
-    upserts >> snapshot >> clean_up
+    check >> prepare >> wait
+    gate >> seal >> upserts[0]
+    upserts >> clean_up
 
     # Airflow drops the tasks of a run before their start and calls it a success; here the guard is to refuse it
     for task in dag.tasks:

@@ -38,8 +38,8 @@ with DAG(
     VerifyOperator(
         task_id="verify",
         doc_md=docs.VERIFY,
-        sql="verify.sql",
-        verified_sql="verified.sql",
+        sql="tasks/verify.sql",
+        verified_sql="parts/verified.sql",
         conn_id="streamflow_db",
         inlets=[asset_of(table) for table in TABLES.values()],
     )

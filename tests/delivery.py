@@ -14,6 +14,7 @@ from airflow.dag_processing.dagbag import DagBag
 from months import Database
 from streamflow.refusal import TaskEnded
 from streamflow.tables import TABLES
+from streamflow.templating import render_task
 
 
 @cache
@@ -77,6 +78,7 @@ class Run:
         context = {
             "params": {"as_of": self.as_of, "restate": False},
             "run_id": self.database.run_id,
+            "task": task,
             "ti": SimpleNamespace(xcom_pull=self.xcoms.get),
         }
         try:
@@ -96,11 +98,12 @@ class Run:
         for table in TABLES:
             if table not in self.tables:
                 self.database.stage(self.as_of, table, (self.folder / f"{table}.csv").read_bytes())
+                self.database.build(self.as_of, table)
 
     def stage(self, *steps: str) -> None:
         """Run the tasks of the tables that are of interest, all of them unless ``steps`` names some."""
         for table in self.tables:
-            for step in steps or ("stage", "load", "validate"):
+            for step in steps or ("stage", "load", "validate", "snapshot"):
                 self.execute(f"{table}.{step}")
 
     def up_to_gate(self) -> None:
@@ -112,11 +115,11 @@ class Run:
 
     def finish(self) -> None:
         """Run what comes after the tables; behind the gate that is SQL alone."""
-        self.execute("gate")
+        warnings = self.execute("gate")["warnings"]
+        self.database.run(render_task("tasks/seal.sql", self.as_of, run_id=self.database.run_id, warnings=warnings))
         for table in TABLES:
             self.database.upsert(self.as_of, table)
-        self.database.step("snapshot.sql", self.as_of)
-        self.database.step("staging/drop_tables.sql", self.as_of)
+        self.database.step("tasks/drop_staging.sql", self.as_of)
 
     @property
     def warnings(self) -> list[str]:

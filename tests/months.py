@@ -8,44 +8,37 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-import jinja2
 import psycopg
 from psycopg import sql
 
 from streamflow.months import Month
 from streamflow.tables import TABLES, Table
-from streamflow.templating import FILTERS, MACROS, SQL_FOLDER, last_row, statement
+from streamflow.templating import last_row, render_task
 from streamflow.templating import render as render_once
 
 ROOT = Path(__file__).resolve().parents[1]
-_templates = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(SQL_FOLDER), autoescape=False, undefined=jinja2.StrictUndefined
-)
-_templates.globals |= MACROS
-_templates.filters |= FILTERS | {"ds": str}  # Airflow's own filter, not used when the param names the month
-
-
-_compile = cache(_templates.from_string)
-
-
 RUN_ID = "manual__it's a test"
 
 
-def render(path: str, as_of: str, table: Table | None = None, restate: bool = False, run_id: str = RUN_ID) -> str:
+def render(
+    path: str,
+    as_of: str,
+    table: Table | None = None,
+    restate: bool = False,
+    run_id: str = RUN_ID,
+    first_month: str = "2023-01",
+) -> str:
     """Return a file of ``include/sql/`` as Airflow would send it."""
-    xcoms = {"check_month": {"as_of": as_of, "folder": Month.parse(as_of).folder("2023-01")}}
-    return _compile(statement(path, table)).render(
-        params={"as_of": as_of, "restate": restate}, run_id=run_id, ti=SimpleNamespace(xcom_pull=xcoms.get)
-    )
+    folder = Month.parse(as_of).folder(first_month)
+    return render_task(path, as_of, table, run_id=run_id, restate=restate, folder=folder)
 
 
 @cache
 def verify_sql() -> str:
     """``verify.sql``, which is for no month."""
-    return render_once("verify.sql")
+    return render_once("tasks/verify.sql")
 
 
 def as_csv(rows: list[dict[str, Any]], columns: list[str]) -> bytes:
@@ -64,11 +57,13 @@ class Database:
     Args:
         uri: its connection URI.
         run_id: the run that the steps are of.
+        first_month: the month of ``month_000``.
     """
 
-    def __init__(self, uri: str, run_id: str = RUN_ID) -> None:
+    def __init__(self, uri: str, run_id: str = RUN_ID, first_month: str = "2023-01") -> None:
         self.uri = uri
         self.run_id = run_id
+        self.first_month = first_month
         self._connection: psycopg.Connection | None = None
 
     @contextmanager
@@ -115,27 +110,26 @@ class Database:
 
     def step(self, path: str, as_of: str, table: str | None = None, restate: bool = False) -> dict[str, Any] | None:
         """Run a file of ``include/sql/`` for a month."""
-        return self.run(render(path, as_of, TABLES[table] if table else None, restate, self.run_id))
+        return self.run(render(path, as_of, TABLES.get(table), restate, self.run_id, self.first_month))
 
     def stage(self, as_of: str, table: str, content: bytes, is_validated: bool = True) -> None:
         """Stage a file's content as the load does, and mark it as validated."""
         shape = TABLES[table]
-        self.step("staging/create_table.sql", as_of, table)
+        self.step("tasks/stage.sql", as_of, table)
         header = next(csv.reader([content.split(b"\n", 1)[0].decode()]))
-        staged = f"{table}_{Month.parse(as_of).suffix}"
         with self.transaction() as cursor:
             cursor.execute(
-                "select staging.mirror_header(%s, %s, %s, %s)", (table, staged, header, list(shape.optional))
+                "select staging.shape_staging_table(%s, %s, %s, %s)", (as_of, table, header, list(shape.optional))
             )
             copy = sql.SQL("copy {} ({}) from stdin (format csv, header)").format(
-                sql.Identifier("staging", staged), sql.SQL(", ").join(map(sql.Identifier, header))
+                sql.Identifier("staging", shape.staged(as_of)), sql.SQL(", ").join(map(sql.Identifier, header))
             )
             with cursor.copy(copy) as stream:
                 stream.write(content)
             delivered = cursor.rowcount
-            cursor.execute("select staging.read_dates(%s, %s)", (table, staged))
+            cursor.execute("select staging.cast_dates(%s, %s)", (as_of, table))
             cursor.execute(
-                render("staging/record_file.sql", as_of, shape, run_id=self.run_id),
+                render("parts/record_file.sql", as_of, shape, run_id=self.run_id),
                 {
                     "file_name": f"{table}.csv",
                     "file_bytes": len(content),
@@ -151,23 +145,37 @@ class Database:
         """Let a staged file through, as a passed validation does."""
         with self.transaction() as cursor:
             cursor.execute(
-                render("staging/mark_validated.sql", as_of, TABLES[table], run_id=self.run_id),
+                render("parts/mark_validated.sql", as_of, TABLES[table], run_id=self.run_id),
                 {"file_sha256": hashlib.sha256(content).hexdigest(), "warnings": [], "profile": "{}"},
             )
 
     def stage_month(self, as_of: str, delivery: dict[str, bytes]) -> None:
         """Stage all six files of a delivery."""
-        self.step("staging/claim_month.sql", as_of)
+        self.step("tasks/prepare.sql", as_of)
         for table in TABLES:
             self.stage(as_of, table, delivery[table])
 
+    def build(self, as_of: str, table: str, restate: bool = False) -> dict[str, Any]:
+        """Build the snapshot of one table."""
+        return self.step("tasks/snapshot.sql", as_of, table, restate)
+
+    def build_month(self, as_of: str, delivery: dict[str, bytes], restate: bool = False) -> None:
+        """Stage and build all six tables of a delivery."""
+        self.stage_month(as_of, delivery)
+        for table in TABLES:
+            self.build(as_of, table, restate)
+
     def gate(self, as_of: str, restate: bool = False) -> dict[str, Any]:
         """Return what the gate finds."""
-        return self.step("gate.sql", as_of, restate=restate)
+        return self.step("tasks/gate.sql", as_of, restate=restate)
+
+    def seal(self, as_of: str, restate: bool = False) -> dict[str, Any]:
+        """Publish the builds."""
+        return self.step("tasks/seal.sql", as_of, restate=restate)
 
     def upsert(self, as_of: str, table: str) -> dict[str, Any]:
-        """Upsert one table into live."""
-        return self.step("upsert.sql", as_of, table)
+        """Bring one live table to the newest sealed snapshot."""
+        return self.step("tasks/upsert.sql", as_of, table)
 
     def steps(self, as_of: str, delivery: dict[str, bytes], restate: bool = False) -> Iterator[str]:
         """Run a whole month, gate included, and yield the name of each step when it is done.
@@ -175,21 +183,23 @@ class Database:
         Raises:
             Refused: if the gate does not open.
         """
-        self.step("staging/claim_month.sql", as_of)
+        self.step("tasks/prepare.sql", as_of)
         yield "prepare"
         for table in TABLES:
             self.stage(as_of, table, delivery[table])
             yield f"stage {table}"
+            self.build(as_of, table, restate)
+            yield f"snapshot {table}"
         found = self.gate(as_of, restate)
         if found["orphans"] or (found["sealed_changes"] and not restate):
             raise Refused(found)
         yield "gate"
+        self.seal(as_of, restate)
+        yield "seal"
         for table in TABLES:
             self.upsert(as_of, table)
             yield f"upsert {table}"
-        self.step("snapshot.sql", as_of, restate=restate)
-        yield "snapshot"
-        self.step("staging/drop_tables.sql", as_of)
+        self.step("tasks/drop_staging.sql", as_of)
         yield "drop_staging"
 
     def load_month(self, as_of: str, delivery: dict[str, bytes], restate: bool = False) -> None:

@@ -53,7 +53,6 @@ def fresh() -> dict:
 
         # Airflow's own, and that of the providers that any such DAG needs
         import airflow.sdk, airflow.timetables.base, airflow.triggers.base
-        import airflow.providers.common.compat.sdk
         import airflow.providers.common.sql.operators.sql
         import airflow.providers.postgres.hooks.postgres
         import airflow.providers.standard.operators.python
@@ -110,7 +109,7 @@ def test_the_dag_is_described_and_a_month_that_waits_holds_up_no_other(dag):
 
 
 def test_every_task_has_a_description_an_owner_and_retries(dag):
-    assert len(dag.tasks) == 3 + 6 * 3 + 1 + 6 + 2
+    assert len(dag.tasks) == 3 + 6 * 4 + 2 + 6 + 1
     for task in dag.tasks:
         assert len(task.doc_md.split()) > 5, task.task_id
         assert task.owner == "streamflow", task.task_id
@@ -139,31 +138,31 @@ def test_only_what_may_pass_next_time_is_tried_again(dag, error, action):
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_each_table_is_staged_loaded_and_validated_before_the_gate(dag, table):
-    path = ["check_month", "prepare", "wait_for_month", *(f"{table}.{step}" for step in ("stage", "load"))]
-    for before, after in pairwise([*path, f"{table}.validate"]):
+def test_each_table_is_staged_loaded_validated_and_built_before_the_gate(dag, table):
+    steps = [f"{table}.{step}" for step in ("stage", "load", "validate", "snapshot")]
+    for before, after in pairwise(["check_month", "prepare", "wait_for_month", *steps]):
         assert dag.get_task(after).upstream_task_ids == {before}
-    assert dag.get_task(f"{table}.validate").downstream_task_ids == {"gate"}
+    assert dag.get_task(steps[-1]).downstream_task_ids == {"gate"}
 
 
 def test_the_gate_waits_for_all_six_tables(dag):
-    assert dag.get_task("gate").upstream_task_ids == {f"{table}.validate" for table in TABLES}
+    assert dag.get_task("gate").upstream_task_ids == {f"{table}.snapshot" for table in TABLES}
 
 
-def test_users_come_first_and_the_snapshot_last(dag):
+def test_live_follows_what_is_sealed_users_first(dag):
     others = {f"upsert.{table}" for table in TABLES if table != "users"}
-    assert dag.get_task("upsert.users").upstream_task_ids == {"gate"}
+    assert dag.get_task("seal").upstream_task_ids == {"gate"}
+    assert dag.get_task("upsert.users").upstream_task_ids == {"seal"}
     for task in others:
         assert dag.get_task(task).upstream_task_ids == {"upsert.users"}
-    assert dag.get_task("snapshot").upstream_task_ids == {"upsert.users", *others}
-    assert dag.get_task("drop_staging").upstream_task_ids == {"snapshot"}
+    assert dag.get_task("drop_staging").upstream_task_ids == {"upsert.users", *others}
     assert [task.task_id for task in dag.leaves] == ["drop_staging"]
     assert [task.task_id for task in dag.roots] == ["check_month"]
 
 
 def test_the_snapshots_assets_are_known_to_airflow(dag, bag):
-    """What is new of them the snapshot step tells; that the assets are there is due to the DAG that reads them."""
-    assert [task.task_id for task in dag.tasks if task.outlets] == ["snapshot"]
+    """What is new of them the step seal tells; that the assets are there is due to the DAG that reads them."""
+    assert [task.task_id for task in dag.tasks if task.outlets] == ["seal"]
     (verify,) = bag.dags["streamflow_verify"].tasks
     assert {asset.name for asset in verify.inlets} == {
         "users_snapshots",

@@ -1,14 +1,16 @@
-"""What the gate says when sealed months would change: who, where, from what to what."""
+"""What the gate lets through, and what it says when sealed months would change: who, where, from what to what."""
 
 from __future__ import annotations
 
 import csv
 
+import psycopg
 import pytest
 
 from delivery import Refused, Run
+from months import Database
 from streamflow import settings
-from test_month import FEBRUARY, JANUARY, delivery
+from test_month import FEBRUARY, JANUARY, MARCH, delivery
 
 
 def report():
@@ -16,8 +18,8 @@ def report():
 
 
 def gate_of_january(database, tmp_path, files: dict[str, bytes]) -> Refused:
-    """Stage other files for January, which is sealed, and return what the gate says."""
-    database.stage_month(JANUARY, files)
+    """Build January, which is sealed, from other files, and return what the gate says."""
+    database.build_month(JANUARY, files)
     with pytest.raises(Refused) as refused:
         Run(database, JANUARY, tmp_path / "month_000").execute("gate")
     return refused.value
@@ -93,3 +95,55 @@ def test_without_values_there_are_counts_and_no_file(sealed, tmp_path, monkeypat
     assert "ann" not in refused.message
     assert "Users and values are not shown" in refused.message
     assert not report().exists()
+
+
+@pytest.mark.parametrize(
+    ("month", "files", "kind", "previous"),
+    [
+        ("2024-04-30", delivery("bob", "cid", watch_hours_30d=3), "new", FEBRUARY),
+        ("2023-12-31", delivery("ann", "bob", watch_hours_30d=0), "late", None),
+        (JANUARY, delivery("ann", "bob", watch_hours_30d=1), "sealed already and unchanged", None),
+    ],
+)
+def test_the_gate_says_where_the_month_stands(sealed, tmp_path, month, files, kind, previous):
+    sealed.build_month(month, files)
+    before = sealed.contents(ledger=True)
+    found = Run(sealed, month, tmp_path / "month_000").execute("gate")
+    assert found == {"as_of": month, "month": kind, "previous": previous, "warnings": []}
+    assert sealed.contents(ledger=True) == before
+
+
+def test_the_gate_writes_nothing(sealed):
+    sealed.build_month(JANUARY, delivery("ann", "bob", watch_hours_30d=7))
+    read_only = Database(f"{sealed.uri}&options=-c%20default_transaction_read_only%3Don")
+    assert read_only.gate(JANUARY)["sealed_changes"] == sealed.gate(JANUARY)["sealed_changes"] != []
+    with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+        read_only.seal(JANUARY, restate=True)
+    read_only.close()
+
+
+def test_what_was_staged_after_it_was_built_is_not_let_through(sealed, tmp_path):
+    sealed.build_month(MARCH, delivery("bob"))
+    sealed.stage(MARCH, "labels", delivery("bob", churn_label="False")["labels"])
+    before = sealed.contents(ledger=True)
+    with pytest.raises(Refused, match="only 5 of 6 tables of 2024-03-31 are staged, validated and built"):
+        Run(sealed, MARCH, tmp_path / "month_002").execute("gate")
+    with pytest.raises(psycopg.errors.RaiseException, match="only 5 of 6 tables of 2024-03-31"):
+        sealed.seal(MARCH)
+    assert sealed.contents(ledger=True) == before
+
+
+def test_what_another_run_has_built_is_not_let_through(sealed, tmp_path):
+    sealed.build_month(MARCH, delivery("bob"))
+    sealed.run_id = "another"
+    sealed.stage_month(MARCH, delivery("bob"))
+    with pytest.raises(Refused, match="only 0 of 6 tables of 2024-03-31 are staged, validated and built"):
+        Run(sealed, MARCH, tmp_path / "month_002").execute("gate")
+
+
+def test_a_change_without_restate_is_stopped_by_the_seal_too(sealed):
+    sealed.build_month(JANUARY, delivery("ann", "bob", watch_hours_30d=7))
+    before = sealed.contents(ledger=True)
+    with pytest.raises(psycopg.errors.RaiseException, match="sealed snapshots would change"):
+        sealed.seal(JANUARY)
+    assert sealed.contents(ledger=True) == before

@@ -34,7 +34,7 @@ def load(database, deliveries):
         path = deliveries / "month_000" / f"{table}.csv"
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
         if not retry:
-            database.step("staging/create_table.sql", JANUARY, table)
+            database.step("tasks/stage.sql", JANUARY, table)
         return operator(table).execute({})
 
     return load
@@ -46,7 +46,7 @@ def operator(table: str) -> LoadCsvOperator:
         table=TABLES[table],
         as_of=JANUARY,
         folder="month_000",
-        record_sql=render("staging/record_file.sql", JANUARY, TABLES[table]),
+        record_sql=render("parts/record_file.sql", JANUARY, TABLES[table]),
         conn_id="streamflow_db",
         fs_conn_id="streamflow_fs",
     )

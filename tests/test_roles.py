@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
@@ -12,10 +15,10 @@ import embedded
 import install_schema
 from conftest import ROOT
 from delivery import Refused, Run
-from months import Database
+from months import Database, render
 from streamflow.refusal import TaskRefused
 from streamflow.tables import TABLES
-from test_month import FEBRUARY, JANUARY, delivery
+from test_month import FEBRUARY, JANUARY, MARCH, delivery
 
 LIVE = list(TABLES)
 SNAPSHOTS = [table.snapshots for table in TABLES.values()]
@@ -112,8 +115,10 @@ def test_the_reader_reads(reader, relation):
         "create function mine() returns int language sql as 'select 1'",
         "select from staging.files",
         "select from staging.runs",
-        "select staging.create_partition('labels_snapshots', '2024-02-29')",
-        "select staging.release('2024-01-31', 'run')",
+        "select from staging.builds",
+        "select staging.create_build('2024-02-29', 'labels', 'run', true)",
+        "select staging.seal_month('2024-01-31', 'run', true, '[]')",
+        "select staging.drop_month('2024-01-31', 'run')",
         "create table staging.mine (a int)",
         "set role streamflow_ingest",
         "set role streamflow_owner",
@@ -163,9 +168,27 @@ def test_the_reader_writes_nothing_and_does_not_see_staging(sealed, reader, stat
         "create table staging.labels_20240229 (user_id text, churn_label boolean)",
         "create view staging.labels_20240229 as select 'zoe' as user_id, true as churn_label",
         "create function staging.evil() returns int language sql as 'select 1'",
-        "select staging.create_partition('labels_snapshots', '2024-02-29')",
-        "select staging.attach_partition('labels_snapshots', '2024-02-29')",
+        "create table staging.labels_20240229_build (like labels_snapshots)",
+        "create table staging.labels_20240229_changes (like labels_snapshots)",
+        "create type staging.mine as (a int)",
         "begin; lock table staging.publish_lock in exclusive mode",
+        "select from staging.publish_lock",
+        # what is known of builds
+        "insert into staging.builds select * from staging.builds",
+        "update staging.builds set base = 6",
+        "delete from staging.builds",
+        "truncate staging.builds",
+        "merge into staging.builds using staging.files on true when matched then delete",
+        "copy staging.builds from stdin",
+        "select from staging.builds for update",
+        "drop table staging.builds",
+        "create trigger mine before insert on staging.builds execute function suppress_redundant_updates_trigger()",
+        # functions that only the owner's functions call
+        "select staging.snapshots_of('labels')",
+        "select staging.count_labels('labels_snapshots_20240131', '2024-01-31', null, '{}')",
+        "select staging.apply_changes_labels('2024-01-31', true)",
+        "select staging.attach_build('2024-02-29', 'labels')",
+        "select staging.add_revision('2024-01-31', 'labels', (2, 2, 0, 0, 1, true), 'run', false, '{}')",
         # the ledger
         "insert into deliveries select * from deliveries",
         "update deliveries set file_sha256 = 'another'",
@@ -184,9 +207,10 @@ def test_the_reader_writes_nothing_and_does_not_see_staging(sealed, reader, stat
         "drop schema staging cascade",
         "drop table staging.files",
         "alter table staging.runs add column mine int",
-        "create or replace function staging.require(condition boolean, message text) returns void language sql as ''",
-        "alter function staging.create_partition(text, date) security invoker",
-        "alter function staging.seal_month(date, text, boolean) set search_path = public",
+        "create or replace function staging.assert_true(boolean, text, text) returns void language sql as ''",
+        "alter function staging.create_build(date, text, text, boolean) security invoker",
+        "alter function staging.seal_month(date, text, boolean, jsonb) set search_path = public",
+        "drop function staging.count_labels(regclass, date, date, text[])",
         "comment on schema staging is 'another version'",
         # the machine
         "copy labels to program 'id'",
@@ -222,11 +246,11 @@ def tables_of(database) -> list[tuple]:
     "statement",
     [
         "select staging.create_staging_table('2024-02-29', {}, 'run')",
-        "select staging.mirror_header({}, 'labels_20240131', '{{user_id}}', '{{}}')",
-        "select staging.mirror_header('labels', {}, '{{user_id}}', '{{}}')",
-        "select staging.read_dates({}, 'labels_20240131')",
-        "select staging.read_dates('labels', {})",
-        "select staging.analyze_staged('labels', {})",
+        "select staging.shape_staging_table('2024-01-31', {}, '{{user_id}}', '{{}}')",
+        "select staging.cast_dates('2024-01-31', {})",
+        "select staging.analyze_staged('2024-01-31', {})",
+        "select staging.create_build('2024-01-31', {}, 'run', true)",
+        "select staging.finish_build('2024-01-31', {}, 'run')",
     ],
 )
 @pytest.mark.parametrize(
@@ -237,13 +261,14 @@ def tables_of(database) -> list[tuple]:
         "labels_snapshots",
         "labels_snapshots_20240131",
         "users_20240131",
+        "labels_20240131_build",
         "",
         'x"; drop table labels; --',
     ],
 )
 def test_the_owners_functions_take_only_staged_tables_of_the_six(sealed, statement, name):
     before, tables = sealed.contents(ledger=True), tables_of(sealed)
-    with pytest.raises(psycopg.errors.RaiseException, match=r"is no (staged )?table of"):
+    with pytest.raises(psycopg.errors.RaiseException, match="is no table of a delivery"):
         sealed.query(statement.format("%s::text"), name)
     assert sealed.contents(ledger=True) == before
     assert tables_of(sealed) == tables
@@ -251,23 +276,40 @@ def test_the_owners_functions_take_only_staged_tables_of_the_six(sealed, stateme
 
 def test_what_is_on_record_as_staged_drops_nothing_else(sealed):
     before, tables = sealed.contents(ledger=True), tables_of(sealed)
-    record = "insert into staging.files values ('2024-01-31', '{}', 'f', 1, 's', '{{}}', 1)"
-    for name in ("files", "runs", "publish_lock", "labels_snapshots", 'x"; drop table labels; --'):
-        with pytest.raises(psycopg.errors.RaiseException, match="is no table of a delivery"):
-            sealed.run(
-                "insert into staging.runs values ('2024-01-31', 'mine') on conflict do nothing;"
-                f"{record.format(name)}; select staging.release('2024-01-31', 'mine')"
-            )
+    for name in ("files", "runs", "builds", "publish_lock", "labels_snapshots", 'x"; drop table labels; --'):
+        sealed.run(
+            "insert into staging.runs values ('2024-01-31', 'mine');"
+            f"insert into staging.files values ('2024-01-31', '{name}', 'f', 1, 's', '{{}}', 1);"
+            "select staging.drop_month('2024-01-31', 'mine')"
+        )
+        assert tables_of(sealed) == tables
     assert sealed.contents(ledger=True) == before
-    assert tables_of(sealed) == tables
+    assert sealed.query("select from staging.files union all select from staging.runs") == []
 
 
 PLANTED = """
     create temporary table pg_partitioned_table as select 'labels'::regclass::oid as partrelid;
     create function pg_temp.format(text, text) returns text language sql as $q$ select 'labels' $q$;
     create function pg_temp.hashtextextended(text, bigint) returns bigint language sql as 'select 1';
+    create function pg_temp.count(text) returns bigint language sql as 'select 1';
+    create function pg_temp.assert_true(boolean, text, text) returns void language sql as '';
+    create function pg_temp.relation_name(text, date, text) returns text language sql as $q$ select 'labels' $q$;
+    create function pg_temp.snapshots_of(text) returns regclass language sql as $q$ select 'labels'::regclass $q$;
+    create type pg_temp.counts as (delivered bigint, is_state boolean);
+    create temporary table publish_lock ();
     create temporary table deliveries (as_of date);
+    create temporary table current_deliveries (as_of date);
     create temporary table files (like staging.files);
+    create temporary table runs (like staging.runs);
+    create temporary table builds (like staging.builds);
+    create temporary table labels_snapshots (like public.labels_snapshots);
+    create temporary table labels_20240229 as select 'zoe' as user_id, true as churn_label;
+    create temporary table labels_20240229_build as select 'zoe' as user_id, true as churn_label;
+    create temporary view labels_20240229_changes as select 'zoe' as user_id, true as churn_label;
+    create temporary table plan as select 1 as one;
+    create temporary table delivered as select 1 as one;
+    create temporary table previous as select 1 as one;
+    create temporary table state as select 1 as one;
     set search_path = pg_temp, public
 """
 
@@ -276,30 +318,36 @@ def test_the_owners_functions_are_not_misled_by_the_callers_own_objects(january)
     """Names in the functions that act as the owner mean what they mean to the owner."""
     january.run(PLANTED)
     january.load_month(FEBRUARY, delivery("ann", "cid"))
+    january.load_month(JANUARY, delivery("ann", "bob", churn_label="False"), restate=True)
     january.close()
-    assert january.query("select count(*) from public.labels_snapshots") == [(2 + 3,)]
+    assert january.query("select as_of::text, user_id, churn_label from public.labels_snapshots order by 1, 2") == [
+        (JANUARY, "ann", False),
+        (JANUARY, "bob", False),
+        (FEBRUARY, "ann", True),
+        (FEBRUARY, "bob", False),
+        (FEBRUARY, "cid", True),
+    ]
     assert january.verify() == []
 
 
-@pytest.mark.parametrize("name", ["month_plan", "users_replay", "labels_content", "labels_touched", "stale_live"])
 @pytest.mark.parametrize("kind", ["table", "view"])
-def test_what_the_caller_plants_is_not_sealed(january, name, kind):
-    before = january.contents(ledger=True)
+def test_what_the_caller_plants_does_not_reach_live(january, kind):
     february = january.steps(FEBRUARY, delivery("ann", "cid"))
-    while next(february) != "upsert labels":
+    while next(february) != "upsert users":
         pass
-    january.run(f"create temporary {kind} {name} as select 1 as one")
+    before = january.contents(ledger=True)
+    columns = "'zoe' as user_id, true as churn_label, 'inserted' as what"
+    january.run(f"create temporary {kind} changed as select {columns}")
     with pytest.raises(psycopg.errors.DuplicateTable):
-        next(february)
+        january.upsert(FEBRUARY, "labels")
     january.close()
-    after = january.contents(ledger=True)
-    assert {one: after[one] for one in after if one not in TABLES} == {
-        one: before[one] for one in before if one not in TABLES
-    }
+    assert january.contents(ledger=True) == before
+    january.load_month(FEBRUARY, delivery("ann", "cid"))
+    assert january.verify() == []
 
 
 def test_a_forged_record_of_staging_does_not_seal(january):
-    """What is on record as staged is not enough: the staged tables themselves are the owner's to make."""
+    """What is on record as staged is not enough: the builds, and what is known of them, are the owner's to make."""
     before = january.contents(ledger=True)
     for table in TABLES:
         january.run(
@@ -308,8 +356,447 @@ def test_a_forged_record_of_staging_does_not_seal(january):
         )
     january.run(f"insert into staging.runs values ('{FEBRUARY}', 'forger')")
     with pytest.raises(psycopg.errors.RaiseException, match="only 0 of 6 tables of 2024-02-29 are staged"):
-        january.run(f"select staging.seal_month('{FEBRUARY}', 'forger', true)")
+        january.run(f"select staging.seal_month('{FEBRUARY}', 'forger', true, '[]')")
     assert january.contents(ledger=True) == before
+
+
+# forging a build, between create_build and finish_build and after it
+
+
+def begin(database: Database, as_of: str, restate: bool = False) -> Database:
+    """Begin the build of labels again: it is empty, and nothing is in the list of changes."""
+    database.query("select staging.create_build(%s, 'labels', %s, %s)", as_of, database.run_id, restate)
+    return database
+
+
+def finish(database: Database, as_of: str) -> None:
+    database.query("select from staging.finish_build(%s, 'labels', %s)", as_of, database.run_id)
+
+
+def insert(database: Database, relation: str, *rows: str) -> None:
+    if rows:
+        database.run(f"insert into staging.{relation} values {', '.join(rows)}")
+
+
+@pytest.fixture(scope="module")
+def built(server, schema):
+    """A database in which January is sealed and February built, for all tests that seal nothing in it."""
+    database = Database(embedded.uri(server, "streamflow_built", template=schema, user="streamflow_ingest"))
+    seal_january(database).build_month(FEBRUARY, delivery("ann", "cid"))
+    yield database
+    database.close()
+    embedded.sql(server, "drop database streamflow_built with (force);")
+
+
+@pytest.fixture
+def february(built):
+    """The same database, in which the build of labels is empty."""
+    return begin(built, FEBRUARY)
+
+
+@pytest.fixture
+def finished(built):
+    """The same database, in which the build of labels is as it should be."""
+    built.build(FEBRUARY, "labels")
+    return built
+
+
+BUILD = "labels_20240229_build"
+ANN, BOB, CID = (
+    f"('{user}', true, '2024-02-29', '{source}')"
+    for user, source in (("ann", FEBRUARY), ("bob", JANUARY), ("cid", FEBRUARY))
+)
+
+
+def test_a_build_that_is_filled_as_it_should_be_is_sealed(january):
+    """What the tests below leave out, add or change makes them fail, and nothing else does."""
+    january.build_month(FEBRUARY, delivery("ann", "cid"))
+    begin(january, FEBRUARY)
+    insert(january, BUILD, ANN, BOB, CID)
+    finish(january, FEBRUARY)
+    january.seal(FEBRUARY)
+    rows = "select snapshot_rows from deliveries where as_of = %s and table_name = 'labels'"
+    assert january.query(rows, FEBRUARY) == [(3,)]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        (),
+        (ANN, CID),
+        (ANN, CID, BOB.replace("true", "false")),
+        (ANN, CID, BOB.replace("true", "null")),
+        (ANN, CID, BOB.replace(JANUARY, FEBRUARY)),
+        (ANN, CID, BOB.replace(JANUARY, "2023-12-31")),
+        (ANN, CID, BOB, BOB.replace("bob", "zoe")),
+        (ANN, CID, BOB.replace("bob", "zoe")),
+        (ANN, CID, BOB, CID.replace("cid", "zoe")),
+        (ANN.replace(FEBRUARY + "')", JANUARY + "')"), CID, BOB),
+        (ANN, CID, BOB, BOB),
+        (ANN, CID, BOB, BOB.replace("true", "false")),
+        (ANN, CID, BOB, "('ann', true, '2024-01-31', '2024-01-31')"),
+        (ANN, CID, BOB, "('dot', true, '2024-01-31', '2024-01-31')"),
+    ],
+)
+def test_a_build_with_forged_rows_is_not_finished(february, rows):
+    before = february.contents(ledger=True)
+    insert(february, BUILD, *rows)
+    with pytest.raises(
+        psycopg.Error, match=r"does not have the rows that|could not create unique index|violated by some"
+    ):
+        finish(february, FEBRUARY)
+    with pytest.raises(
+        psycopg.errors.RaiseException, match="only 5 of 6 tables of 2024-02-29 are staged, validated and"
+    ):
+        february.seal(FEBRUARY)
+    assert february.contents(ledger=True) == before
+
+
+def test_a_column_that_the_file_leaves_out_is_not_forged(database):
+    database.load_month(JANUARY, delivery("ann", without=(), add_on_backup="True"))
+    before = database.contents(ledger=True)
+    database.stage_month(FEBRUARY, delivery("ann"))
+    text = render("tasks/snapshot.sql", FEBRUARY, TABLES["subscriptions"], run_id=database.run_id)
+    assert "then kept.add_on_backup else" in text
+    with pytest.raises(psycopg.errors.RaiseException, match=r"does not have the rows that"):
+        database.run(text.replace("then kept.add_on_backup else", "then not kept.add_on_backup else"))
+    assert database.contents(ledger=True) == before
+
+
+@pytest.mark.parametrize("relation", [BUILD, "labels_20240229_changes", "users_20240229_build"])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "insert into staging.{} default values",
+        "update staging.{} set user_id = 'zoe'",
+        "delete from staging.{}",
+        "truncate staging.{}",
+        "copy staging.{} from stdin",
+        "merge into staging.{} using labels on true when matched then delete",
+        "drop table staging.{}",
+        "alter table staging.{} drop column user_id",
+        "alter table staging.{} owner to streamflow_ingest",
+        "create trigger mine before insert on staging.{} execute function suppress_redundant_updates_trigger()",
+        "alter table staging.{} set schema public",
+        "begin; lock table staging.{} in row share mode",
+    ],
+)
+def test_what_is_finished_is_out_of_its_makers_hands(finished, statement, relation):
+    before = finished.query(f"select * from staging.{relation}")
+    assert_is_denied(finished, statement.format(relation))
+    assert finished.query(f"select * from staging.{relation}") == before
+
+
+@pytest.mark.parametrize(
+    "statement", ["update staging.{} set user_id = 'zoe'", "delete from staging.{}", "truncate staging.{}"]
+)
+def test_while_it_is_filled_rows_are_only_added(february, statement):
+    insert(february, BUILD, ANN, BOB, CID)
+    for relation in (BUILD, "labels_20240229_changes"):
+        assert_is_denied(february, statement.format(relation))
+
+
+def while_it_waits(database: Database, call: Callable[[], object], meanwhile: Callable[[], object]) -> Exception | None:
+    """Start ``call``, and when it waits for a lock do what lets it go on; return what it raised."""
+    with ThreadPoolExecutor(1) as thread:
+        called = thread.submit(call)
+        try:
+            deadline = time.monotonic() + 30
+            while not database.query_as_admin("select from pg_locks where not granted"):
+                assert not called.done(), called.exception() or "it does not wait"
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+        finally:
+            meanwhile()
+        return called.exception(30)
+
+
+def test_a_row_that_is_added_while_the_build_is_finished_is_counted(february):
+    before = february.contents(ledger=True)
+    insert(february, BUILD, ANN, BOB, CID)
+    with psycopg.connect(february.uri) as other:
+        other.execute(f"insert into staging.{BUILD} values {BOB.replace('bob', 'zoe')}")
+        error = while_it_waits(february, lambda: finish(february, FEBRUARY), other.commit)
+    assert "does not have the rows that" in str(error)
+    assert february.contents(ledger=True) == before
+
+
+def test_a_row_that_waits_for_the_build_to_be_finished_is_not_added(february):
+    insert(february, BUILD, ANN, BOB, CID)
+    other = february.another()
+    with psycopg.connect(february.uri) as connection:
+        connection.execute("select from staging.finish_build(%s, 'labels', %s)", (FEBRUARY, february.run_id))
+        zoe = BOB.replace("bob", "zoe")
+        error = while_it_waits(february, lambda: insert(other, BUILD, zoe), connection.commit)
+    other.close()
+    assert isinstance(error, psycopg.errors.InsufficientPrivilege)
+
+
+@pytest.mark.parametrize("level", ["repeatable read", "serializable"])
+def test_a_build_is_not_counted_as_it_was_before_the_last_rows_came(february, level):
+    before = february.contents(ledger=True)
+    insert(february, BUILD, ANN, BOB, CID)
+    with psycopg.connect(february.uri) as old, pytest.raises(psycopg.Error):  # noqa: PT012
+        old.execute(f"set transaction isolation level {level}")
+        old.execute("select 1")
+        insert(february, BUILD, BOB.replace("bob", "zoe"))
+        old.execute("select from staging.finish_build(%s, 'labels', %s)", (FEBRUARY, february.run_id))
+        old.commit()
+        february.seal(FEBRUARY)
+    assert february.contents(ledger=True) == before
+
+
+@pytest.mark.parametrize("month", ["2024-01-31 BC", "infinity", "-infinity", "2024-02-28", "12024-02-29"])
+def test_a_build_is_of_a_months_end(finished, month):
+    """Tables of January 2024 BC would have the names of those of January 2024."""
+    tables = tables_of(finished)
+    finished.run(
+        f"insert into staging.runs values ('{month}', 'mine');"
+        f"insert into staging.files values ('{month}', 'labels', 'f', 0, 's', '{{}}', 0, true)"
+    )
+    with pytest.raises(psycopg.errors.RaiseException, match="is not the last day of a month"):
+        finished.query(f"select staging.create_build('{month}', 'labels', 'mine', true)")
+    finished.run("delete from staging.runs where run_id = 'mine'; delete from staging.files where file_sha256 = 's'")
+    assert tables_of(finished) == tables
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "not_delivered = '{add_on_support}'",
+        "not_delivered = '{}'",
+        "file_sha256 = 'another'",
+        "is_validated = false",
+        "table_name = 'another'",
+        "as_of = '2024-03-31'",
+    ],
+)
+def test_what_is_on_record_of_the_file_is_what_the_build_was_made_of(finished, change):
+    before = finished.contents(ledger=True)
+    with (  # noqa: PT012
+        pytest.raises(
+            psycopg.errors.RaiseException, match=r"are staged, validated and built|is not what its snapshots"
+        ),
+        finished.transaction() as cursor,
+    ):
+        cursor.execute(f"update staging.files set {change} where table_name = 'subscriptions'")
+        cursor.execute(f"select staging.seal_month('{FEBRUARY}', %s, true, '[]')", [finished.run_id])
+    assert finished.contents(ledger=True) == before
+
+
+# forging the list of changes in sealed months
+
+JANUARY_ANN, JANUARY_BOB, FEBRUARY_BOB, MARCH_BOB = (
+    f"('{user}', false, '{as_of}', '2024-01-31', 'changed')"
+    for user, as_of in (("ann", JANUARY), ("bob", JANUARY), ("bob", FEBRUARY), ("bob", MARCH))
+)
+FEBRUARY_ANN = f"('ann', false, '{FEBRUARY}', '{FEBRUARY}', 'changed')"
+CHANGES = (JANUARY_ANN, JANUARY_BOB, FEBRUARY_BOB, MARCH_BOB)
+
+
+RESTATEMENT = delivery("ann", "bob", churn_label="False")
+
+
+def seal_three_months(database: Database) -> Database:
+    seal_january(database)
+    for month in (FEBRUARY, MARCH):
+        database.load_month(month, delivery("ann", "cid"))
+    database.build_month(JANUARY, RESTATEMENT, restate=True)
+    return database
+
+
+@pytest.fixture(scope="module")
+def three_months(server, schema):
+    """A database in which three months are sealed and January is about to be restated; no test seals that."""
+    database = Database(embedded.uri(server, "streamflow_three_months", template=schema, user="streamflow_ingest"))
+    yield seal_three_months(database)
+    database.close()
+    embedded.sql(server, "drop database streamflow_three_months with (force);")
+
+
+def begin_restatement(database: Database) -> Database:
+    """Build January's new labels, and leave the list of changes empty."""
+    begin(database, JANUARY, restate=True)
+    insert(database, "labels_20240131_build", *(row.replace(", 'changed'", "") for row in CHANGES[:2]))
+    return database
+
+
+@pytest.fixture
+def restated(three_months):
+    return begin_restatement(three_months)
+
+
+def test_a_list_of_all_changes_is_applied(database):
+    """What the tests below leave out, add or change makes them fail, and nothing else does."""
+    begin_restatement(seal_three_months(database))
+    insert(database, "labels_20240131_changes", *CHANGES)
+    finish(database, JANUARY)
+    database.seal(JANUARY, restate=True)
+    revised = "select as_of::text from deliveries where table_name = 'labels' and revision = 2 order by 1"
+    assert database.query(revised) == [(JANUARY,), (FEBRUARY,), (MARCH,)]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        # something is left out
+        (),
+        CHANGES[1:],
+        CHANGES[:3],
+        CHANGES[:2],
+        (JANUARY_ANN, JANUARY_BOB, MARCH_BOB),
+        # something is not what it should be
+        (*CHANGES[:3], MARCH_BOB.replace("false", "null")),
+        (*CHANGES[:3], MARCH_BOB.replace("false", "true")),
+        (*CHANGES[:3], MARCH_BOB.replace("changed", "removed")),
+        (*CHANGES[:3], MARCH_BOB.replace(f"'{JANUARY}'", f"'{FEBRUARY}'")),
+        (*CHANGES[:3], MARCH_BOB.replace(f"'{JANUARY}'", f"'{MARCH}'")),
+        (JANUARY_ANN.replace("false", "null"), *CHANGES[1:]),
+        # what another month has delivered
+        (*CHANGES, FEBRUARY_ANN),
+        (*CHANGES, FEBRUARY_ANN.replace("changed", "removed")),
+        (*CHANGES, FEBRUARY_ANN.replace("changed", "added")),
+        (*CHANGES, FEBRUARY_ANN.replace(f"{FEBRUARY}', 'c", f"{JANUARY}', 'c")),
+        (*CHANGES, FEBRUARY_ANN.replace("ann", "zoe")),
+        (*CHANGES, FEBRUARY_ANN.replace("ann", "zoe"), FEBRUARY_ANN.replace("ann", "zoe").replace(FEBRUARY, MARCH, 1)),
+        (*CHANGES, FEBRUARY_ANN.replace(FEBRUARY, MARCH)),
+        # no change at all, which would be another revision
+        (*CHANGES, FEBRUARY_ANN.replace("false", "true")),
+        (*CHANGES, FEBRUARY_ANN.replace("ann", "zoe").replace("changed", "removed")),
+        # months that are not sealed
+        (*CHANGES, MARCH_BOB.replace(f"'{MARCH}'", "'2024-04-30'")),
+    ],
+)
+def test_a_list_of_changes_that_is_not_all_and_nothing_else_is_not_applied(restated, rows):
+    before = restated.contents(ledger=True)
+    insert(restated, "labels_20240131_changes", *rows)
+    finish(restated, JANUARY)
+    with pytest.raises(
+        psycopg.Error, match=r"is not what the months before it say|are not what it can change there|no partition"
+    ):
+        restated.seal(JANUARY, restate=True)
+    assert restated.contents(ledger=True) == before
+
+
+def test_a_list_of_changes_has_a_row_once(restated):
+    insert(restated, "labels_20240131_changes", *CHANGES, MARCH_BOB.replace("false", "true"))
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        finish(restated, JANUARY)
+
+
+def test_what_is_sealed_does_not_change_without_restate(restated):
+    before = restated.contents(ledger=True)
+    insert(restated, "labels_20240131_changes", *CHANGES)
+    finish(restated, JANUARY)
+    with pytest.raises(psycopg.errors.RaiseException, match="sealed snapshots would change"):
+        restated.seal(JANUARY)
+    assert restated.contents(ledger=True) == before
+
+
+@pytest.mark.parametrize("row", ["('zoe', true, '{0}', '{0}', 'added')", "('bob', false, '{0}', '{0}', 'changed')"])
+def test_a_restatement_does_not_change_an_earlier_month(january, row):
+    january.load_month(FEBRUARY, delivery("ann", "cid"))
+    before = january.contents(ledger=True)
+    january.build_month(FEBRUARY, delivery("ann", "cid"), restate=True)
+    begin(january, FEBRUARY, restate=True)
+    insert(january, BUILD, ANN, BOB, CID)
+    insert(january, "labels_20240229_changes", row.format(JANUARY))
+    finish(january, FEBRUARY)
+    with pytest.raises(psycopg.errors.RaiseException, match="are not what it can change there"):
+        january.seal(FEBRUARY, restate=True)
+    assert january.contents(ledger=True) == before
+
+
+def test_a_late_month_does_not_hide_what_it_changes_later(january):
+    january.load_month(MARCH, delivery("ann", "cid"))
+    before = january.contents(ledger=True)
+    january.build_month(FEBRUARY, delivery("bob"))
+    begin(january, FEBRUARY)
+    insert(january, BUILD, ANN.replace(f"'{FEBRUARY}')", f"'{JANUARY}')"), BOB.replace(JANUARY, FEBRUARY))
+    finish(january, FEBRUARY)
+    with pytest.raises(psycopg.errors.RaiseException, match=r"is not what the months before it say"):
+        january.seal(FEBRUARY, restate=True)
+    assert january.contents(ledger=True) == before
+
+
+@pytest.mark.parametrize("forged", ["", "monthly_fee", "months_active", "net_service", "add_on_security"])
+def test_of_what_a_later_month_has_delivered_only_what_its_file_leaves_out_changes(january, forged):
+    """January has add_on_backup now, and February left it out: that is ann's one change in February."""
+    january.load_month(FEBRUARY, delivery("ann", without=("add_on_backup",), add_on_security="True"))
+    before = january.contents(ledger=True)
+    january.build_month(JANUARY, delivery("ann", "bob", without=(), add_on_backup="True"), restate=True)
+    if forged:
+        text = render("tasks/snapshot.sql", JANUARY, TABLES["subscriptions"], restate=True)
+        columns = ", ".join(
+            f"nullif({name}, {name}) as {name}" if name == forged else name
+            for name in ("user_id", *TABLES["subscriptions"].columns)
+        )
+        delivered = "delivered as (select {} from sealed where"
+        assert text.count(delivered.format("*")) == 1
+        january.run(text.replace(delivered.format("*"), delivered.format(columns)))
+        with pytest.raises(psycopg.errors.RaiseException, match="are not what it can change there"):
+            january.seal(JANUARY, restate=True)
+        assert january.contents(ledger=True) == before
+    else:
+        january.seal(JANUARY, restate=True)
+        assert january.query(
+            "select user_id, add_on_security, add_on_backup from subscriptions_profile_snapshots "
+            "where as_of = %s order by 1",
+            FEBRUARY,
+        ) == [("ann", True, True), ("bob", None, True)]
+
+
+def test_what_was_sealed_meanwhile_is_seen_at_any_isolation_level(january):
+    """A restatement of January that does not know of March is not sealed by a transaction that began before March."""
+    january.load_month(FEBRUARY, delivery("ann", "cid"))
+    other = january.another()
+    other.build_month(JANUARY, delivery("ann", "bob", churn_label="False"), restate=True)
+    with psycopg.connect(january.uri) as old, pytest.raises(psycopg.Error):  # noqa: PT012
+        old.execute("set transaction isolation level repeatable read")
+        old.execute("select 1")
+        january.load_month(MARCH, delivery("ann", "cid"))
+        before = january.contents(ledger=True)
+        old.execute("select staging.seal_month(%s, %s, true, '[]')", (JANUARY, other.run_id))
+        old.commit()
+    other.close()
+    assert january.contents(ledger=True) == before
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "select staging.create_staging_table('{0}', 'users', '{1}')",
+        (
+            "select staging.create_build('{0}', 'users', '{1}', true); "
+            "insert into staging.users_20240229_build (user_id, as_of, source_as_of) values ('zoe', '{0}', '{0}')"
+        ),
+        "select staging.drop_month('{0}', '{1}')",
+        "delete from staging.files",
+        "update staging.files set file_sha256 = 'another', not_delivered = '{{add_on_support}}'",
+    ],
+)
+def test_nothing_that_is_staged_or_built_is_exchanged_while_the_month_is_sealed(january, step):
+    """seal_month has begun to publish and has users still to do; then it waits, here for the administrator."""
+    january.run_id = "mine"
+    january.build_month(FEBRUARY, delivery("ann", "cid"))
+    other = january.another()
+    with psycopg.connect(january.admin_uri) as holder:
+        holder.execute("lock table public.users_snapshots in share mode")
+
+        def exchange() -> None:
+            try:
+                other.run("set lock_timeout = '1s'")
+                with pytest.raises(psycopg.errors.LockNotAvailable):
+                    other.run(step.format(FEBRUARY, "mine"))
+            finally:
+                holder.commit()
+
+        assert while_it_waits(january, lambda: january.seal(FEBRUARY), exchange) is None
+    other.close()
+    assert january.query("select count(*) from deliveries where as_of = %s", FEBRUARY) == [(6,)]
+    for table in TABLES:
+        january.upsert(FEBRUARY, table)
+    assert january.verify() == []
 
 
 def test_a_forged_restatement_leaves_its_revision_and_verifies(january):
@@ -374,6 +861,24 @@ def test_prepare_says_what_to_do_with_a_schema_of_another_version(january, tmp_p
 
 
 # tools/install_schema.py
+
+
+def test_installing_makes_the_owner_of_nothing_that_is_not_the_packages(january):
+    """A function that acts as its owner, and a table that refers to users, both somebody else's."""
+    january.run_as_admin(
+        "comment on schema staging is 'of an earlier version';"
+        "create function public.evil_as_of() returns name security definer language sql as 'select current_user';"
+        "create function public.users_as_of() returns name security definer language sql as 'select current_user';"
+        "create table public.theirs (user_id text constraint theirs references public.users on delete set null)"
+    )
+    install_schema.install(as_admin(january.uri))
+    owners = january.query(
+        "select proname::text, proowner::regrole::text from pg_proc where pronargs = 0 and prosecdef and "
+        "proname like '%as\\_of' order by 1"
+    )
+    assert owners == [("evil_as_of", "postgres"), ("users_as_of", "postgres")]
+    assert january.query("select confdeltype::text from pg_constraint where conname = 'theirs'") == [("n",)]
+    january.run_as_admin("drop function evil_as_of(), users_as_of(); drop table theirs")
 
 
 def run_install(*args: str) -> subprocess.CompletedProcess:
@@ -450,11 +955,29 @@ def test_installing_drops_what_the_pipelines_user_made_while_it_might(january):
     january.run(
         "create function staging.evil() returns boolean language sql as 'select true'; "
         "create view staging.labels_20240229 as select 'zoe' as user_id, staging.evil() as churn_label; "
-        "create table staging.users_20240229 (like public.users)"
+        "create table staging.users_20240229 (like public.users);"
+        # names that the owner's functions would use
+        "create materialized view staging.labels_20240229_build as select staging.evil() as churn_label;"
+        "create sequence staging.labels_20240229_changes;"
+        "create table staging.users_20240229_build (a int generated always as identity) partition by list (a);"
+        "create type staging.users_20240229_changes as enum ('a');"
+        "create domain staging.payments_agg_90d_20240229 as int;"
+        "create type staging.payments_agg_90d_20240229_build as (a int);"
+        "create type staging.payments_agg_90d_20240229_changes as range (subtype = int);"
+        # more than a cursor fetches at a time, each of which goes with the one before
+        "create view staging.z0 as select staging.evil() as a;"
+        + "".join(f"create view staging.z{i} as select * from staging.z{i - 1};" for i in range(1, 80))
     )
+    january.run_as_admin("drop table staging.publish_lock")
+    january.run("create table staging.publish_lock (); grant all on staging.publish_lock to streamflow_owner")
     before = january.contents(ledger=True)
     install_schema.install(as_admin(january.uri))
     assert january.contents(ledger=True) == before
+    assert january.query(
+        "select relname::text from pg_class where relnamespace = 'staging'::regnamespace and relkind <> 'i' "
+        "union select typname::text from pg_type where typnamespace = 'staging'::regnamespace and typtype <> 'b' "
+        "order by 1"
+    ) == [("builds",), ("counts",), ("files",), ("publish_lock",), ("runs",)]
     assert (
         january.query(
             "select relname::text from pg_class where relnamespace = 'staging'::regnamespace "

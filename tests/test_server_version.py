@@ -20,6 +20,7 @@ import install_schema
 from delivery import Refused, Run
 from months import ROOT, Database
 from test_bad_deliveries import FEBRUARY, deliver
+from test_month import JANUARY, delivery
 
 DEBIANS_15 = Path("/usr/lib/postgresql/15/bin")
 
@@ -82,6 +83,25 @@ def test_the_oldest_server_that_is_taken_loads_a_month_and_lists_bad_cells(postg
     run.up_to_gate()
     run.finish()
     assert database.query("select users, revision from sealed_months") == [(10, 1)]
+    database.close()
+
+
+def test_the_oldest_server_restates(postgres_16):
+    with psycopg.connect(postgres_16, autocommit=True) as connection:
+        connection.execute("create database restated")
+    uri = postgres_16.replace("/postgres?", "/restated?")
+    install_schema.install(uri)
+    database = Database(uri.replace("postgres@", "streamflow_ingest@"))
+    database.load_month(JANUARY, delivery("ann", "bob", without=(), add_on_backup="True"))
+    database.load_month(FEBRUARY, delivery("ann", "cid"))
+    database.load_month(JANUARY, delivery("ann", "zoe", without=(), add_on_backup="False"), restate=True)
+    assert database.query("select user_id, add_on_backup from subscriptions order by 1") == [
+        ("ann", False),
+        ("cid", None),
+        ("zoe", False),
+    ]
+    assert database.query("select as_of::text, revision from sealed_months order by 1") == [(JANUARY, 2), (FEBRUARY, 2)]
+    assert database.verify() == []
     database.close()
 
 

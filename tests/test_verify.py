@@ -6,9 +6,9 @@ import pytest
 
 import embedded
 from months import as_csv, render
-from streamflow.refusal import TaskEnded, TaskNotYet
+from streamflow.refusal import TaskEnded, TaskNotYet, TaskRefused
 from streamflow.verify import VerifyOperator
-from test_month import FEBRUARY, JANUARY, delivery
+from test_month import FEBRUARY, JANUARY, MARCH, delivery
 
 
 @pytest.fixture
@@ -21,8 +21,8 @@ def two_months(database):
 def operator() -> VerifyOperator:
     return VerifyOperator(
         task_id="verify",
-        sql=render("verify.sql", JANUARY),
-        verified_sql=render("verified.sql", JANUARY),
+        sql=render("tasks/verify.sql", JANUARY),
+        verified_sql=render("parts/verified.sql", JANUARY),
         conn_id="streamflow_db",
     )
 
@@ -87,6 +87,19 @@ def test_before_the_first_run_there_is_nothing_to_differ(server, database, monke
             ),
             "labels_snapshots of 2023-12-31\n    expected not sealed\n    found 1 row",
         ),
+    ],
+)
+def test_one_row_of_a_snapshot_is_found(two_months, damage, found):
+    two_months.run_as_admin(damage)
+    message = verify()
+    assert message.startswith("1 difference from what was sealed:\n")
+    assert found in message
+    assert "What to do: run the months that differ again with restate=true" in message
+
+
+@pytest.mark.parametrize(
+    ("damage", "found"),
+    [
         (
             "update payments_agg_90d set failed_payments_90d = null where user_id = 'ann'",
             (
@@ -98,27 +111,99 @@ def test_before_the_first_run_there_is_nothing_to_differ(server, database, monke
         ("insert into users (user_id) values ('zoe')", "found 1 row added, for example user_id zoe"),
     ],
 )
-def test_one_row_is_found(two_months, damage, found):
+def test_one_row_of_live_is_found_and_any_run_repairs_it(two_months, damage, found):
     two_months.run_as_admin(damage)
     message = verify()
     assert message.startswith("1 difference from what was sealed:\n")
     assert found in message
+    assert "What to do: run the month again" in message
+    assert "each run of any month brings live to the newest snapshot" in message
+    two_months.load_month(JANUARY, delivery("ann", "bob"))
+    assert verify() == ""
+
+
+def test_live_and_a_snapshot_that_differ_are_repaired_by_restating(two_months):
+    two_months.run_as_admin("delete from labels where user_id = 'cid'; delete from labels_snapshots")
+    message = verify()
+    assert message.startswith("3 differences from what was sealed:\n")
     assert "What to do: run the months that differ again with restate=true" in message
+    two_months.load_month(JANUARY, delivery("ann", "bob"), restate=True)
+    two_months.load_month(FEBRUARY, delivery("bob", "cid", watch_hours_30d=7), restate=True)
+    assert verify() == ""
 
 
-def test_live_is_compared_while_a_month_is_half_done(two_months):
-    march = delivery("ann", "dot", watch_hours_30d=9)
-    for step in two_months.steps("2024-03-31", march):
-        if step == "upsert labels":
+@pytest.mark.parametrize("done", ["seal", "upsert users", "upsert payments_agg_90d"])
+def test_a_run_between_seal_and_upsert_leaves_live_behind(two_months, done):
+    for step in two_months.steps(MARCH, delivery("ann", "dot", watch_hours_30d=9)):
+        if step == done:
             break
-    with pytest.raises(TaskNotYet, match=r"users of 2024-02-29\n.*\n    found 1 row added, .* user_id dot"):
+    missing = r"labels of 2024-03-31\n.*\n    found 1 row missing, .* user_id dot\n    the run of 2024-03-31 has sealed"
+    with pytest.raises(TaskNotYet, match=missing) as behind:
         operator().execute({})  # which is tried again
-    assert "2024-03-31 is half done" in verify()
+    message = str(behind.value)
+    assert message.startswith("Live is behind the newest snapshot:\n")
+    assert "What to do: let the run of 2024-03-31 end, which brings live there. If it has failed, run the" in message
+    assert ("\nusers of 2024-03-31\n" in message) == (done == "seal")
+    assert "_snapshots" not in message
+
+
+def test_a_restatement_between_seal_and_upsert_names_its_own_month(two_months):
+    for step in two_months.steps(JANUARY, delivery("ann", "bob", watch_hours_30d=5), restate=True):
+        if step == "seal":
+            break
+    with pytest.raises(TaskNotYet, match=r"usage_agg_30d of 2024-02-29\n.*\n.*\n    the run of 2024-01-31 has"):
+        operator().execute({})
+    two_months.load_month(FEBRUARY, delivery("bob", "cid", watch_hours_30d=7))  # whichever run is the next
+    assert verify() == ""
+
+
+def test_a_run_that_has_not_sealed_does_not_explain_what_differs(two_months):
+    for step in two_months.steps(MARCH, delivery("ann", "dot", watch_hours_30d=9)):
+        if step == "gate":
+            break
+    assert verify() == ""
     two_months.run_as_admin("delete from labels where user_id = 'cid'")
-    assert "labels of 2024-02-29\n    expected live equal to the newest snapshot\n    found 1 row missing" in verify()
-    two_months.load_month("2024-03-31", march)
-    assert "labels of 2024-03-31\n    expected live equal to the newest snapshot\n    found 1 row missing" in verify()
-    two_months.load_month("2024-03-31", march, restate=True)
+    with pytest.raises(TaskRefused, match="1 difference from what was sealed"):
+        operator().execute({})
+
+
+def test_a_run_that_died_does_not_explain_what_differs_once_another_month_is_sealed(two_months):
+    two_months.run_id = "died"
+    for step in two_months.steps(MARCH, delivery("ann", "dot", watch_hours_30d=9)):
+        if step == "seal":
+            break
+    two_months.run_id = "next"
+    two_months.load_month("2024-04-30", delivery("ann", "dot", watch_hours_30d=9))
+    assert verify() == ""
+    two_months.run_as_admin("delete from labels where user_id = 'cid'")
+    with pytest.raises(TaskRefused, match="1 difference from what was sealed"):
+        operator().execute({})
+
+
+def test_a_crash_of_the_server_leaves_no_word_of_the_run_that_has_sealed(two_months):
+    for step in two_months.steps(MARCH, delivery("ann", "dot", watch_hours_30d=9)):
+        if step == "seal":
+            break
+    two_months.run_as_admin("truncate staging.runs, staging.files, staging.builds")  # unlogged
+    message = verify()
+    assert "or the server crashed before a run had ended.\nWhat to do: run the month again" in message
+    two_months.load_month(JANUARY, delivery("ann", "bob"))
+    assert verify() == ""
+
+
+def test_live_is_compared_while_a_month_is_under_way(two_months):
+    march = delivery("ann", "dot", watch_hours_30d=9)
+    for step in two_months.steps(MARCH, march):
+        if step == "upsert payments_agg_90d":
+            break
+    two_months.run_as_admin("delete from users where user_id = 'bob'")
+    message = verify()
+    assert "users of 2024-03-31\n    expected live equal to the newest snapshot\n    found 1 row missing" in message
+    two_months.run_as_admin("update labels_snapshots set churn_label = false where user_id = 'bob'")
+    with pytest.raises(TaskRefused, match="labels_snapshots of 2024-01-31\n    expected 2 rows, checksum"):
+        operator().execute({})
+    two_months.run_as_admin("update labels_snapshots set churn_label = true where user_id = 'bob'")
+    two_months.load_month(MARCH, march)
     assert verify() == ""
 
 

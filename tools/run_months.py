@@ -72,7 +72,7 @@ def run(progress: Progress, log: str) -> int:
     from airflow.sdk.listener import get_listener_manager
 
     from streamflow import settings
-    from streamflow.sensor import still_missing
+    from streamflow.wait_for_month import still_missing
 
     folder = Path(FSHook("streamflow_fs").get_path())
     months = find_months(folder, settings.first_month())
@@ -91,7 +91,7 @@ def run(progress: Progress, log: str) -> int:
         progress.lines(f"{path} cannot be imported:", error)
         return 1
     dag = bag.dags["streamflow_monthly_ingest"]
-    dag.deadline = None  # as in dags test: nobody waits for a late month here
+    dag.deadline = None  # no one waits for a late month here (and see settings.seal_within_days)
     for month, name in months:
         progress.lines("", f"{month}  {name}")
         if missing := still_missing(folder / name, settings.settle_seconds()):

@@ -47,6 +47,7 @@ def main() -> int:
     }
     # a triggerer runs: a month that is waited for need not start a task for every look
     os.environ.setdefault("AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE", "True")
+    os.environ.setdefault("AIRFLOW__STREAMFLOW__SEAL_WITHIN_DAYS", "5")
     for signal_number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(signal_number, lambda *_: sys.exit(0))
     processes = {}

@@ -22,14 +22,14 @@ def main(args: list[str]) -> int:
         return 2
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # it only reads
     import psycopg
-    from airflow.providers.common.compat.sdk import AirflowException
+    from airflow.sdk.exceptions import AirflowException
 
     from streamflow.refusal import Refusal
     from streamflow.templating import render
     from streamflow.verify import verify
 
     try:
-        verified = verify("streamflow_db", render("verify.sql"), render("verified.sql"))
+        verified = verify("streamflow_db", render("tasks/verify.sql"), render("parts/verified.sql"))
     except (Refusal, psycopg.Error, AirflowException) as error:
         print(*lines_of(error), sep="\n", file=sys.stderr)
         return 1

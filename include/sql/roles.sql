@@ -12,7 +12,9 @@ begin
 
     foreach role_name in array array['streamflow_owner', 'streamflow_ingest', 'streamflow_reader'] loop
         if to_regrole(role_name) is null then
-            execute format('create role %I %s', role_name, case when role_name like '%owner' then 'nologin' else 'login' end);
+            execute format(
+                'create role %I %s', role_name, case when role_name like '%owner' then 'nologin' else 'login' end
+            );
         end if;
     end loop;
     execute format('grant streamflow_owner to %I', current_user);
@@ -20,7 +22,9 @@ begin
     -- the database is the data's alone: nobody else connects, and Airflow's own user least of all
     execute format('revoke all on database %I from public', current_database());
     execute format('grant connect on database %I to streamflow_reader', current_database());
-    execute format('grant connect, temporary on database %I to streamflow_owner, streamflow_ingest', current_database());
+    execute format(
+        'grant connect, temporary on database %I to streamflow_owner, streamflow_ingest', current_database()
+    );
 end
 $$;
 
@@ -31,11 +35,19 @@ grant usage on schema public to streamflow_ingest, streamflow_reader;
 create schema if not exists staging authorization streamflow_owner;
 alter schema staging owner to streamflow_owner;
 
--- what an earlier version has made as whoever ran it; what streamflow_ingest made, the schema drops
+-- what an earlier version has made as whoever ran it; what streamflow_ingest made, the schema drops, all but what has
+-- the name of the lock that it begins with
 do $$
 declare
     made record;
 begin
+    for made in
+        select case relkind when 'v' then 'view' else 'table' end as kind
+        from pg_class
+        where oid = to_regclass('staging.publish_lock') and relowner = 'streamflow_ingest'::regrole
+    loop
+        execute format('drop %s staging.publish_lock cascade', made.kind);
+    end loop;
     for made in
         select
             format('%I.%I', nspname, relname) as name
@@ -65,7 +77,12 @@ begin
         where
             (
                 pronamespace = 'staging'::regnamespace
-                or pronamespace = 'public'::regnamespace and (proname like '%\_as\_of' or proname = 'user_history')
+                or oid in (
+                    {%- for table in tables.values() %}
+                    to_regprocedure('public.{{ table.name }}_as_of(date)'),
+                    {%- endfor %}
+                    to_regprocedure('public.user_history(text)')
+                )
             )
             and proowner not in ('streamflow_owner'::regrole, 'streamflow_ingest'::regrole)
     loop

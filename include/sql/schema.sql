@@ -4,12 +4,28 @@
 -- takes:  an empty database, or one that has the schema already; for changes, a user that owns it
 -- leaves: live, snapshots, ledger and staging, and on the schema staging a comment that says which version
 {%- set parts %}
+{% include 'schema/clear_staging.sql' %}
 {% include 'schema/live.sql' %}
 {% include 'schema/snapshots.sql' %}
 {% include 'schema/ledger.sql' %}
-{% include 'schema/leftovers.sql' %}
 {% include 'schema/staging.sql' %}
-{% include 'schema/sealing.sql' %}
+{% include 'schema/assert_true.sql' %}
+{% include 'schema/assert_run_owns_month.sql' %}
+{% include 'schema/relation_name.sql' %}
+{% include 'schema/claim_month.sql' %}
+{% include 'schema/create_staging_table.sql' %}
+{% include 'schema/shape_staging_table.sql' %}
+{% include 'schema/cast_dates.sql' %}
+{% include 'schema/analyze_staged.sql' %}
+{% include 'schema/create_build.sql' %}
+{% include 'schema/count_snapshot.sql' %}
+{% include 'schema/finish_build.sql' %}
+{% include 'schema/assert_built.sql' %}
+{% include 'schema/apply_changes.sql' %}
+{% include 'schema/attach_build.sql' %}
+{% include 'schema/add_revision.sql' %}
+{% include 'schema/seal_month.sql' %}
+{% include 'schema/drop_month.sql' %}
 {% include 'schema/reading.sql' %}
 {% include 'schema/grants.sql' %}
 {% endset %}

@@ -8,11 +8,13 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, conf
 from airflow.providers.postgres.hooks.postgres import PostgresHook
-from airflow.sdk import BaseNotifier
+from airflow.sdk import BaseHook, BaseNotifier, DeadlineAlert, DeadlineReference, SyncCallback
+from airflow.sdk.configuration import conf
+from airflow.sdk.exceptions import AirflowNotFoundException
 
-from streamflow.guard import month_of
+from streamflow import settings
+from streamflow.check_month import month_of
 from streamflow.months import Month, MonthError
 from streamflow.refusal import RUN_AGAIN
 
@@ -87,6 +89,18 @@ class Notifier(BaseNotifier):
             "What to do: if wait_for_month is waiting, its log names the files that have not come.\n"
             "If a task has failed, the end of its log says what was found and what to do.",
         )
+
+
+def seal_deadline() -> DeadlineAlert | None:
+    """Return the deadline of a month's run, which is queued on the first of the next month; None if none is set."""
+    days = settings.seal_within_days()
+    if not days:
+        return None
+    return DeadlineAlert(
+        reference=DeadlineReference.DAGRUN_QUEUED_AT,
+        interval=days * 24 * 3600,  # in seconds: with a timedelta no run could be cleared (apache/airflow#70368)
+        callback=SyncCallback(Notifier),
+    )
 
 
 def failed_run(context: Any) -> Alert:

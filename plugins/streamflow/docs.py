@@ -3,10 +3,11 @@
 DAG = """
 ### A month, from files to sealed snapshots
 
-`wait for the folder → stage → validate every table → gate → upsert live → snapshot → seal`
+`wait for the folder → stage → load → validate → snapshot (per table) → gate → seal → upsert live`
 
-The run is for the month that ends with its data interval, or on the param **as_of**. Nothing reaches live or a
-snapshot unless all six tables pass. A month that is sealed stays as it is unless the run says **restate**.
+The run is for the month that ends with its data interval, or on the param **as_of**. Each table's snapshot is built in
+the schema `staging`; nothing reaches live or a snapshot unless all tables pass. A month that is sealed stays as it is
+unless the run says **restate**.
 
 * Trigger one month: ▶ with the param `as_of` (*Month end*), or with a logical date: a day in the middle of February
   means January in every time zone.
@@ -21,8 +22,8 @@ CHECK_MONTH = (
     "Which month is this run for? Refuses a date that is no month end, in the future or before the first month."
 )
 PREPARE = (
-    "Creates the tables, functions and the schema `staging` if they are not there (`include/sql/schema/`), and makes "
-    "the month this run's to stage: another run of the same month, still under way, stops at its next step."
+    "Creates the tables and functions if they are not there (`include/sql/schema.sql`), and claims the month for this "
+    "run: another run of the same month, still under way, stops at its next step."
 )
 WAIT_FOR_MONTH = (
     "Passes when all six files are in the month's folder, not empty, and have not been written to for the settle time. "
@@ -35,16 +36,23 @@ VALIDATE = (
     "log names the lines, users and values of a few rows, and the page with all results. Correct the file and run the "
     "month again: clear the whole run, or trigger the month once more."
 )
-GATE = (
-    "Lets the month through when all six tables are valid, every row has its user, and no sealed snapshot would change "
-    "(or the run's param `restate` allows it)."
-)
-UPSERT = "Inserts new and updates changed rows of the live table; identical rows are not rewritten. XCom: the counts."
 SNAPSHOT = (
-    "Writes the six snapshot partitions of the month and its rows in the ledger, in one transaction. "
-    "XCom: what was sealed."
+    "Builds the table's snapshot in the schema `staging`: what was delivered, and the earlier snapshot's rows whose "
+    "users were not. If later months are sealed, also the list of their rows that would change. XCom: the counts."
 )
-DROP_STAGING = "Drops the month's staging tables. Those of a failed run stay for inspection until its next try."
+GATE = (
+    "Audits the builds, read-only: all tables are valid and built on what is sealed now, every row has its user, and "
+    "no sealed snapshot would change (or the run's param `restate` allows it)."
+)
+SEAL = (
+    "Publishes the builds in one short transaction: attaches them as the month's snapshots, applies the changes to "
+    "sealed months, and writes the ledger. XCom: what was sealed."
+)
+UPSERT = (
+    "Brings the live table to the newest sealed snapshot: inserts new users, updates changed rows, deletes users who "
+    "are gone, leaves identical rows alone. XCom: the counts."
+)
+DROP_STAGING = "Drops what the run has staged and built. That of a failed run stays for inspection until its next try."
 
 VERIFY_DAG = """
 ### Is everything as it was sealed?

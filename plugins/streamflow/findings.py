@@ -9,17 +9,16 @@ from typing import Any, NamedTuple
 from streamflow import settings
 from streamflow.plain import printable, show
 
-# whose observed value says something of the table or its type, and nothing of a single row
+# whose observed value says something of the table, and nothing of a single row
 _ABOUT_THE_TABLE = frozenset(
     (
         "expect_column_mean_to_be_between",
         "expect_column_proportion_of_non_null_values_to_be_between",
-        "expect_column_values_to_be_of_type",
         "expect_table_row_count_to_be_between",
     )
 )
 _COLUMNS = "expect_table_columns_to_match_set"
-_QUERY = "unexpected_rows_expectation"
+QUERY = "unexpected_rows_expectation"
 
 
 class Example(NamedTuple):
@@ -94,7 +93,7 @@ def examples(result: Any) -> list[Example]:
     """Return up to ``settings.SAMPLES`` different rows that break a rule, as far as the result has any."""
     found = result.result
     column = result.expectation_config.kwargs.get("column")
-    if result.expectation_config.type == _QUERY:
+    if result.expectation_config.type == QUERY:
         rows = (found.get("details") or {}).get("unexpected_rows") or []
     else:
         rows = found.get("partial_unexpected_index_list")
@@ -157,7 +156,7 @@ def _found(result: Any, shows_values: bool) -> str:
             for kind, names in mismatched.items()
         )
     observed = found.get("observed_value")
-    if rule == _QUERY:
+    if rule == QUERY:
         return _count(observed)
     if rule == _COLUMNS:
         return f"found {', '.join(map(_name, observed or []))}"
@@ -204,7 +203,7 @@ def _wording(config: Any) -> str:
     if config.type == _COLUMNS:
         return "the columns must be those that were agreed on"  # all of them is more than a line
     _, render = get_renderer_impl(config.type, "renderer.prescriptive") or (None, None)
-    if render is None or config.type == _QUERY:
+    if render is None or config.type == QUERY:
         return ""
     try:
         contents = render(configuration=config, runtime_configuration={"include_column_name": False})

@@ -1,4 +1,4 @@
-"""The last look before anything of a month is written outside staging."""
+"""The audit before a month is published."""
 
 from __future__ import annotations
 
@@ -8,30 +8,24 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from airflow.providers.common.compat.sdk import BaseOperator
-from airflow.providers.postgres.hooks.postgres import PostgresHook
-
 from streamflow import settings
 from streamflow.drift import read_bounds
 from streamflow.plain import as_cell, show
 from streamflow.refusal import RUN_AGAIN, Refusal, count, ends_task, wrap
-from streamflow.sql import as_refusal
-from streamflow.templating import last_row
+from streamflow.sql import SqlStepOperator
 
 _MAX_EXAMPLES = 20  # lines of the log
 
 
-class GateOperator(BaseOperator):
-    """Let the month through, or say why not.
+class GateOperator(SqlStepOperator):
+    """Let the month through, or say why not. Read-only.
 
     Args:
-        sql: ``gate.sql``, rendered for the month (templated). It runs in a transaction that is rolled back.
-        changes_sql: query, in the same transaction, for what would change in sealed months (templated).
-        warn_sql: statement that puts warnings on record (templated).
+        changes_sql: query for what would change in sealed months (templated).
         bounds: path of the bounds on what may differ from the month before.
         as_of: the month (templated).
         restate: whether sealed snapshots may change (templated; ``true`` or ``false``).
-        conn_id: connection of the database.
+        kwargs: SqlStepOperator's.
 
     Returns (XCom):
         ``as_of``, ``month`` (new, unchanged, late or restated), ``previous``, the nearest earlier sealed month, and
@@ -41,72 +35,62 @@ class GateOperator(BaseOperator):
         TaskRefused: if rows refer to no user, or if sealed snapshots would change without ``restate``.
     """
 
-    template_fields: Sequence[str] = ("sql", "changes_sql", "warn_sql", "as_of", "restate")
-    template_fields_renderers = {"sql": "sql", "changes_sql": "sql", "warn_sql": "sql"}
-    template_ext: Sequence[str] = (".sql",)
+    template_fields: Sequence[str] = (*SqlStepOperator.template_fields, "changes_sql", "as_of", "restate")
+    template_fields_renderers = SqlStepOperator.template_fields_renderers | {"changes_sql": "sql"}
     ui_color = "#f3e3c3"
 
-    def __init__(
-        self,
-        *,
-        sql: str,
-        changes_sql: str,
-        warn_sql: str,
-        bounds: str | Path,
-        as_of: str,
-        restate: str,
-        conn_id: str,
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, *, changes_sql: str, bounds: str | Path, as_of: str, restate: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.sql = sql
         self.changes_sql = changes_sql
-        self.warn_sql = warn_sql
         self.bounds = str(bounds)
         self.as_of = as_of
         self.restate = restate
-        self.conn_id = conn_id
 
     @ends_task
     def execute(self, context: Any) -> dict[str, Any]:
         """Ask the database, and decide."""
-        import psycopg
-
-        hook = PostgresHook(self.conn_id)
         report = settings.report_path(self.conn_id, self.as_of, "changes.csv")
         report.unlink(missing_ok=True)  # what an earlier try has found
-        try:
-            with closing(hook.get_conn()) as connection, connection.cursor() as cursor:
-                cursor.execute(self.sql)
-                found = last_row(cursor)
-                changes = found["sealed_changes"]
-                examples = []
-                if changes and settings.shows_values():
-                    with connection.cursor(name="changes") as rows:
-                        examples = write_changes(rows.execute(self.changes_sql), report)
-                connection.rollback()
-        except psycopg.errors.RaiseException as error:
-            raise as_refusal(error) from None
-        if found["orphans"]:
-            raise _orphans(found["orphans"])
-        if changes and self.restate != "true":
-            raise _would_change(found, examples, report)
-        for line in _list(changes):
+        found = super().execute(context)
+        audit(self.get_db_hook(), found, self.restate == "true", self.changes_sql, report)
+        for line in _list(found["sealed_changes"]):
             self.log.info("Restating%s", line.removeprefix("  -"))
         warnings = _warnings(found, read_bounds(self.bounds, "users"))
         for line in (line for warning in warnings for line in wrap(warning)):
             self.log.warning("%s", line)
-        hook.run(self.warn_sql, parameters={"warnings": warnings})
         kind = _kind(found)
         self.log.info("The gate is open: %s is %s.", found["as_of"], kind)
         return {"as_of": found["as_of"], "month": kind, "previous": found["previous"], "warnings": warnings}
+
+
+def audit(hook: Any, found: dict[str, Any], restate: bool, changes_sql: str, report: Path) -> None:
+    """Stop a month that must not be published.
+
+    Args:
+        hook: of the database.
+        found: what ``tasks/gate.sql`` returns.
+        restate: whether sealed snapshots may change.
+        changes_sql: query for what would change in them.
+        report: the CSV file that lists all of it.
+
+    Raises:
+        Refusal: if rows refer to no user, or if sealed snapshots would change without ``restate``.
+    """
+    changes, examples = found["sealed_changes"], []
+    if changes and settings.shows_values():
+        with closing(hook.get_conn()) as connection, connection.cursor(name="changes") as rows:
+            examples = write_changes(rows.execute(changes_sql), report)
+    if found["orphans"]:
+        raise _orphans(found["orphans"])
+    if changes and not restate:
+        raise _would_change(found, examples, report)
 
 
 def write_changes(rows: Iterable[Sequence[Any]], path: Path) -> list[str]:
     """Write what would change to a CSV file, and return the changes of the first few users as lines.
 
     Args:
-        rows: what ``changed_rows.sql`` returns.
+        rows: what ``parts/changed_cells.sql`` returns.
         path: the file, in a folder that is made if need be.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -134,7 +118,7 @@ def _warnings(found: dict[str, Any], bounds: dict[str, float]) -> list[str]:
         warnings.append(
             f"All six files are those of {same}, byte for byte: is it the wrong month's folder under this month's name?"
         )
-    before, gone = found["users"]["before"], found["users"]["gone"]
+    before, gone = found["users_before"], found["users_gone"]
     if before and gone / before > bounds["users_gone_at_most"]:
         warnings.append(
             f"{gone} of the {before} users delivered for {found['previous']} are not in this delivery "

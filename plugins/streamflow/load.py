@@ -12,21 +12,20 @@ from contextlib import closing
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from airflow.providers.common.compat.sdk import BaseOperator
 from airflow.providers.postgres.hooks.postgres import PostgresHook
 from airflow.providers.standard.hooks.filesystem import FSHook
+from airflow.sdk import BaseOperator
 
 from streamflow import settings
+from streamflow.bad_cells import BadCell, find_bad_cells, write_bad_cells
 from streamflow.cells import has_odd
-from streamflow.faults import Fault, find_faults, write_faults
 from streamflow.header import MAX_HEADER, read_header
 from streamflow.lines import MAX_LINE, EndlessLine, has_misquoted, whole_lines
-from streamflow.months import Month
 from streamflow.refusal import RUN_AGAIN, NotYet, Refusal, ends_task
 from streamflow.tables import Table
 
 _BLOCK = 1 << 16  # bytes a read: little enough that the server has work left while the next are looked at
-_LISTED = 20  # faults that the message lists; all of them are in the report
+_LISTED = 20  # bad cells that the message lists; all of them are in the report
 _END_MARK = re.compile(rb"^\\\.\r?$", re.MULTILINE)
 _NOT_LOADED = "Nothing was loaded."
 _CORRECT = f"correct the file, then {RUN_AGAIN}"
@@ -111,7 +110,7 @@ class LoadCsvOperator(BaseOperator):
         first_line = file.readline(MAX_HEADER)
         header = read_header(first_line, name, ("user_id", *self.table.columns))
         not_delivered = [column for column in self.table.optional if column not in header]
-        staged = f"{self.table.name}_{Month.parse(self.as_of).suffix}"
+        staged = self.table.staged(self.as_of)
         table = sql.Identifier("staging", staged)
         copy = sql.SQL("copy {} ({}) from stdin (format csv, header true, encoding 'UTF8')").format(
             table, sql.SQL(", ").join(map(sql.Identifier, header))
@@ -120,8 +119,8 @@ class LoadCsvOperator(BaseOperator):
         report = settings.report_path(self.conn_id, self.as_of, f"{self.table.name}.bad_cells.csv")
         with closing(PostgresHook(self.conn_id).get_conn()) as connection, connection.cursor() as cursor:
             cursor.execute(
-                "select staging.mirror_header(%s, %s, %s, %s)",
-                (self.table.name, staged, header, list(self.table.optional)),
+                "select staging.shape_staging_table(%s, %s, %s, %s)",
+                (self.as_of, self.table.name, header, list(self.table.optional)),
             )
             kinds = self._kinds(cursor)
             try:
@@ -130,7 +129,7 @@ class LoadCsvOperator(BaseOperator):
                         digest.update(block)
                         stream.write(block)
                 rows = cursor.rowcount
-                cursor.execute("select staging.read_dates(%s, %s)", (self.table.name, staged))
+                cursor.execute("select staging.cast_dates(%s, %s)", (self.as_of, self.table.name))
             except (psycopg.DataError, psycopg.errors.ProgramLimitExceeded, _NotCells) as error:
                 connection.rollback()
                 raise self._explain(error, file, header, kinds, cursor, report) from None
@@ -145,7 +144,7 @@ class LoadCsvOperator(BaseOperator):
                     "delivered": rows,
                 },
             )
-            cursor.execute("select staging.analyze_staged(%s, %s)", (self.table.name, staged))
+            cursor.execute("select staging.analyze_staged(%s, %s)", (self.as_of, self.table.name))
             connection.commit()
         self.log.info("%s: %d rows, %d bytes into staging.%s.", name, rows, before.st_size, staged)
         return {
@@ -174,13 +173,13 @@ class LoadCsvOperator(BaseOperator):
                 to_do=f"export the file as UTF-8, then {RUN_AGAIN}",
             )
         shows = settings.shows_values()
-        faults = find_faults(file, header, {one: kinds[one] for one in header if one in kinds}, _teller(cursor))
-        count, first = write_faults(faults, report, _LISTED, shows)
+        bad_cells = find_bad_cells(file, header, {one: kinds[one] for one in header if one in kinds}, _teller(cursor))
+        count, first = write_bad_cells(bad_cells, report, _LISTED, shows)
         if not count:  # what only COPY finds
-            count, first = write_faults([_Place.of(error).as_fault(error)], report, _LISTED, shows)
+            count, first = write_bad_cells([_Place.of(error).as_bad_cell(error)], report, _LISTED, shows)
         return Refusal(
             f"{name}: {count} invalid {'cells or rows' if count > 1 else 'cell or row'}.",
-            *(f"  - {fault.describe(shows)}" for fault in first),
+            *(f"  - {bad_cell.describe(shows)}" for bad_cell in first),
             *([f"  … and {count - len(first)} more."] if count > len(first) else []),
             "All of them are listed in",
             f"  {report}",
@@ -201,7 +200,7 @@ class LoadCsvOperator(BaseOperator):
 
 def _teller(cursor: Any) -> Callable[[str, list[str]], set[str]]:
     """Return who tells which of some values PostgreSQL takes for none of a type."""
-    cursor.execute("set local datestyle = 'ISO'")  # as staging.read_dates has it
+    cursor.execute("set local datestyle = 'ISO'")  # as staging.cast_dates has it
 
     def invalid(kind: str, values: list[str]) -> set[str]:
         cursor.execute(
@@ -232,14 +231,14 @@ class _Place(NamedTuple):
         found = re.match(r'COPY \S+, line (\d+)(?:, column (\S+): "(.*)")?', context, re.DOTALL)
         return cls(int(found[1]), found[2] or "", found[3]) if found else cls(0, "", None)
 
-    def as_fault(self, error: Any) -> Fault:
+    def as_bad_cell(self, error: Any) -> BadCell:
         """Return what COPY says, without the values that it may quote after a colon."""
         reason = error.diag.message_primary.partition(":")[0]
         if not self.column:
             # it writes many rows at once, and counts the lines that it has read
             found = f"what PostgreSQL refuses ({reason}) here or in a line before"
-            return Fault(self.line, "", found, "a row of the table")
-        return Fault(self.line, self.column, self.value or "", f"what the column takes ({reason})")
+            return BadCell(self.line, "", found, "a row of the table")
+        return BadCell(self.line, self.column, self.value or "", f"what the column takes ({reason})")
 
 
 def open_delivered(root: Path, path: Path) -> IO[bytes]:

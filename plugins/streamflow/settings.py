@@ -10,7 +10,7 @@ from airflow.providers.common.compat.sdk import BaseHook, conf
 
 SECTION = "streamflow"
 FIRST_MONTH = "2024-01"  # unless the variable says otherwise
-SAMPLES = 5  # values shown of each kind of fault
+SAMPLES = 5  # values shown of each kind of finding
 
 
 def first_month() -> str:
@@ -43,9 +43,12 @@ def wait_timeout() -> int:
     return conf.getint(SECTION, "wait_timeout", fallback=14 * 24 * 3600)
 
 
-def seal_within_days() -> float:
-    """Days after which a month whose run was queued is late if it is not sealed."""
-    return conf.getfloat(SECTION, "seal_within_days", fallback=5.0)
+def seal_within_days() -> float | None:
+    """Days after which a month whose run was queued is late if it is not sealed; None, the default: it is never late.
+
+    Where it is set, ``airflow dags test`` cannot end a run (apache/airflow#73428).
+    """
+    return conf.getfloat(SECTION, "seal_within_days", fallback=0.0) or None
 
 
 def max_file_bytes() -> int:

@@ -2,41 +2,90 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from airflow.providers.common.sql.operators.sql import SQLExecuteQueryOperator
 
-from streamflow.refusal import RUN_AGAIN, Refusal, ends_task
+from streamflow.refusal import NotYet, Refusal, ends_task
+from streamflow.tables import Table
+from streamflow.templating import last_row, render
 
 
 class SqlStepOperator(SQLExecuteQueryOperator):
-    """Airflow's own operator; what a statement raises by itself (``staging.require``) is a refusal, not a crash.
+    """Airflow's own operator; what a statement raises by itself (``staging.assert_true``) is a refusal, not a crash.
+
+    All statements of the file are one transaction. The log has them once, and ends with what they return.
+
+    Args:
+        table: the table that the file is for; templates see it as ``task.table``.
+        kwargs: SQLExecuteQueryOperator's.
+
+    Returns (XCom):
+        The row that the last statement selects, as column name to value.
 
     Raises:
         TaskRefused: with the message and, as what to do, the hint of the exception that the statement raised.
+        TaskNotYet: if rows refer to users who are not in live yet, as another run is about to bring them there.
     """
 
+    def __init__(self, *, table: Table | None = None, **kwargs: Any) -> None:
+        super().__init__(**{"handler": last_row, "hook_params": {"log_sql": False}, "split_statements": False} | kwargs)
+        self.table = table
+
     @ends_task
-    def execute(self, context: Any) -> Any:
+    def execute(self, context: Any) -> dict[str, Any] | None:
         """Run the statements."""
         import psycopg
 
         try:
-            return super().execute(context)
-        except psycopg.errors.RaiseException as error:
-            raise as_refusal(error) from None
+            with refusals():
+                found = super().execute(context)
         except psycopg.errors.ForeignKeyViolation:  # its own message would show a user_id
-            raise Refusal(
-                "Rows would refer to no user: another run has sealed or restated a month since this one's gate.",
-                "This task has written nothing.",
-                to_do=f"{RUN_AGAIN}.",
+            raise NotYet(
+                "Live does not have all users of the newest sealed snapshot yet.",
+                "Another run has sealed a month, and has not brought its users there.",
             ) from None
+        for name, value in (found or {}).items():
+            if value != "" and not isinstance(value, list | dict):
+                self.log.info("%s: %s", name, value)
+        return found
 
 
-def as_refusal(error: Any) -> Refusal:
-    """Return what a statement has raised by itself as a refusal.
+class PrepareOperator(SqlStepOperator):
+    """Install the schema if the database does not have this version of it, then run the file.
+
+    The schema is not a part of the file, as its statement is longer than the UI shows; a database that has it is left
+    alone, so the DAG's own user need not be allowed to change it.
 
     Args:
-        error: a ``psycopg.errors.RaiseException``; its message has a fact per line.
+        schema_sql: the schema's file, below ``include/sql/``.
+        kwargs: SqlStepOperator's.
     """
-    return Refusal(*error.diag.message_primary.splitlines(), to_do=error.diag.message_hint or "")
+
+    def __init__(self, *, schema_sql: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.schema_sql = schema_sql
+
+    @ends_task
+    def execute(self, context: Any) -> dict[str, Any] | None:
+        """Install and run."""
+        with refusals():
+            self.get_db_hook().run(render(self.schema_sql))
+        return super().execute(context)
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Make a refusal of what a statement raises by itself (``staging.assert_true``).
+
+    Raises:
+        Refusal: with a fact per line of the exception's message and its hint as what to do.
+    """
+    import psycopg
+
+    try:
+        yield
+    except psycopg.errors.RaiseException as error:
+        raise Refusal(*error.diag.message_primary.splitlines(), to_do=error.diag.message_hint or "") from None

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from streamflow.months import Month
+
 
 @dataclass(frozen=True)
 class Table:
@@ -14,7 +16,7 @@ class Table:
 
     Attributes:
         name: the live table, and the file without ``.csv``.
-        columns: live's columns in order, without the key ``user_id``.
+        columns: live's columns in order, without the key ``user_id``; optional ones last.
         optional: those of ``columns`` that a delivery may leave out; their stored values are then kept.
         snapshots: the table of the month-end states.
     """
@@ -25,6 +27,8 @@ class Table:
     snapshots: str = ""
 
     def __post_init__(self) -> None:
+        if self.columns[len(self.required) :] != self.optional:
+            raise ValueError(f"{self.name}: optional columns come last.")
         if not self.snapshots:
             object.__setattr__(self, "snapshots", f"{self.name}_snapshots")
 
@@ -32,6 +36,32 @@ class Table:
     def file_name(self) -> str:
         """The file of a month folder that holds the table."""
         return f"{self.name}.csv"
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """Those of ``columns`` that every delivery has."""
+        return tuple(column for column in self.columns if column not in self.optional)
+
+    @property
+    def all_columns(self) -> tuple[str, ...]:
+        """Live's columns in order, with the key."""
+        return ("user_id", *self.columns)
+
+    def staged(self, as_of: str) -> str:
+        """Return the name of the staging table of a month (``YYYY-MM-DD``): ``labels_20240131``, in schema staging.
+
+        This and the names of the builds are made here and, for the owner's functions, in
+        ``include/sql/schema/relation_name.sql``, which a test holds equal.
+        """
+        return f"{self.name}_{Month.parse(as_of).suffix}"
+
+    def build(self, as_of: str) -> str:
+        """Return the name of the table that a month's snapshot is built in, in schema staging."""
+        return f"{self.staged(as_of)}_build"
+
+    def changes(self, as_of: str) -> str:
+        """Return the name of the list of rows of sealed months that a month would change, in schema staging."""
+        return f"{self.staged(as_of)}_changes"
 
 
 _ADD_ONS = ("add_on_security", "add_on_backup", "add_on_device_protect", "add_on_support")

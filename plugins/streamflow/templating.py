@@ -1,19 +1,19 @@
-"""How tasks find their SQL: files of ``include/sql/``, rendered for a month and, where it says so, a table."""
+"""How tasks find their SQL: files of ``include/sql/``, rendered by Airflow, or without it by :func:`render`."""
 
 from __future__ import annotations
 
 import hashlib
 import re
+from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
-from streamflow.months import Month
 from streamflow.refusal import RUN_AGAIN
 from streamflow.tables import TABLES, Table
 
 AS_OF = "{{ params.as_of or data_interval_end | ds }}"
 """The month a run is for: its data interval's end, unless the param names another."""
-
 
 SQL_FOLDER = Path(__file__).parents[2] / "include" / "sql"
 
@@ -32,40 +32,57 @@ def literal(value: str) -> str:
     return sql.Literal(str(value)).as_string()
 
 
-def statement(path: str, table: Table | None = None) -> str:
-    """Return the template of the SQL file ``path`` for the run's month and ``table``.
-
-    The file sees ``month`` (:class:`Month`), ``restate`` (``true`` or ``false``), ``run`` and ``folder`` (the run's id
-    and the month's folder, as SQL literals), ``tables`` and ``table`` (:class:`Table`).
-    """
-    if table is None:
-        choice = ""
-    else:
-        choice = f"{{%- set table = tables['{table.name}'] -%}}"
-    return (
-        "{%- set month = parse_month(params.as_of or data_interval_end | ds) -%}"
-        "{%- set restate = 'true' if params.restate else 'false' -%}"
-        "{%- set run = run_id | literal -%}"
-        "{%- set folder = ti.xcom_pull('check_month')['folder'] | literal -%}"
-        f"{choice}{{% include '{path}' %}}"
-    )
-
-
-MACROS: dict[str, Any] = {"tables": TABLES, "parse_month": Month.parse, "run_again": RUN_AGAIN}
+MACROS: dict[str, Any] = {"tables": TABLES, "run_again": RUN_AGAIN}
 FILTERS: dict[str, Any] = {"literal": literal, "version_of": version_of}
 
 
-def render(path: str) -> str:
-    """Return a file of ``include/sql/`` that is for no month, rendered without Airflow."""
+@cache
+def _templates() -> Any:
+    """Return the environment of the templates: strict, as Airflow's is."""
     import jinja2
 
-    # strict, as Airflow is
     templates = jinja2.Environment(  # noqa: S701 (SQL, not HTML)
         loader=jinja2.FileSystemLoader(SQL_FOLDER), undefined=jinja2.StrictUndefined
     )
     templates.globals |= MACROS
-    templates.filters |= FILTERS
-    return templates.get_template(path).render()
+    templates.filters |= FILTERS | {"ds": str}
+    return templates
+
+
+def render(path: str, **context: Any) -> str:
+    """Return a file of ``include/sql/``, rendered without Airflow, with what ``context`` gives it."""
+    return _templates().get_template(path).render(**context)
+
+
+def render_task(
+    path: str,
+    as_of: str,
+    table: Table | None = None,
+    *,
+    run_id: str,
+    restate: bool = False,
+    folder: str = "",
+    warnings: list[str] | None = None,
+) -> str:
+    """Return the SQL that a task of the month runs, as Airflow renders it.
+
+    Args:
+        path: the task's file, below ``include/sql/``.
+        as_of: the month, ``YYYY-MM-DD``.
+        table: the table, if the file is for one.
+        run_id: the run.
+        restate: the run's param.
+        folder: the month's folder, which ``check_month`` returns.
+        warnings: what ``gate`` returns.
+    """
+    xcoms = {"check_month": {"as_of": as_of, "folder": folder}, "gate": {"warnings": warnings or []}}
+    return render(
+        path,
+        params={"as_of": as_of, "restate": restate},
+        task=SimpleNamespace(table=table),
+        run_id=run_id,
+        ti=SimpleNamespace(xcom_pull=xcoms.get),
+    )
 
 
 def last_row(cursor: Any) -> dict[str, Any] | None:

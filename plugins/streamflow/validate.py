@@ -10,16 +10,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from airflow.providers.common.compat.sdk import BaseOperator
 from airflow.providers.postgres.hooks.postgres import PostgresHook
 from airflow.providers.standard.hooks.filesystem import FSHook
+from airflow.sdk import BaseOperator
 
 from streamflow import settings
+from streamflow.bad_cells import find_lines
 from streamflow.drift import read_bounds, suite_parameters
-from streamflow.faults import find_lines
 from streamflow.findings import Finding, describe, examples, exception, missing_columns, profile
 from streamflow.load import open_delivered
-from streamflow.months import Month
 from streamflow.page import write_page
 from streamflow.plain import printable
 from streamflow.refusal import RUN_AGAIN, NotYet, Refusal, ends_task, wrap
@@ -85,7 +84,7 @@ class ValidateOperator(BaseOperator):
     def execute(self, context: Any) -> dict[str, Any]:
         """Run the suite and let the table through, or say what is wrong with it."""
         hook = PostgresHook(self.conn_id)
-        staged = f"{self.table.name}_{Month.parse(self.as_of).suffix}"
+        staged = self.table.staged(self.as_of)
         record = hook.get_first(self.staged_sql)
         if record is None:
             raise Refusal(f"{self.table.name} of {self.as_of}: nothing is staged.", to_do=RUN_AGAIN)

@@ -11,6 +11,7 @@ from airflow.providers.postgres.hooks.postgres import PostgresHook
 
 from streamflow.refusal import RUN_AGAIN, NotYet, Refusal, count, ends_task
 from streamflow.settings import sample
+from streamflow.tables import TABLES
 
 
 class Difference(NamedTuple):
@@ -22,7 +23,7 @@ class Difference(NamedTuple):
         expected: what the ledger, or for live the newest snapshot, says.
         found: what the table holds.
         users: some of the users whose rows differ, if they are known.
-        half_done: of live, the month that has written to it and is not sealed: under way, or failed.
+        under_way: of live, the month whose run has sealed the newest snapshot and not ended: it goes on, or has failed.
     """
 
     relation: str
@@ -30,14 +31,19 @@ class Difference(NamedTuple):
     expected: str
     found: str
     users: list[str]
-    half_done: str | None
+    under_way: str | None
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it is in live, which each run makes equal to the newest snapshot."""
+        return self.relation in TABLES
 
     @property
     def facts(self) -> list[str]:
         """Where it is, what was expected, and what was found, a line each."""
         where = f"{self.relation} of {self.as_of}" if self.as_of else f"{self.relation}, while no month is sealed"
         found = self.found + sample([f"user_id {user}" for user in self.users])
-        why = [f"    {self.half_done} is half done: under way, or its run has failed"] if self.half_done else []
+        why = [f"    the run of {self.under_way} has sealed it, and not ended yet"] if self.under_way else []
         return [where, f"    expected {self.expected}", f"    found {found}", *why]
 
 
@@ -80,7 +86,8 @@ def verify(conn_id: str, sql: str, verified_sql: str) -> Verified:
 
     Raises:
         Refusal: naming every difference.
-        NotYet: if all of them are in live tables that a month which is not sealed has written to.
+        NotYet: if all of them are in live tables, and the run that is to bring those to the newest snapshot has not
+            ended.
     """
     with closing(PostgresHook(conn_id).get_conn()) as connection, connection.cursor() as cursor:
         exists, database = cursor.execute(
@@ -95,21 +102,30 @@ def verify(conn_id: str, sql: str, verified_sql: str) -> Verified:
         differences = [Difference(*row) for row in cursor.fetchall()]
         verified = Verified(*cursor.execute(verified_sql).fetchone())
     facts = [fact for difference in differences for fact in difference.facts]
-    if differences and all(difference.half_done for difference in differences):
+    if not differences:
+        return verified
+    if all(difference.under_way for difference in differences):
         raise NotYet(
-            "Live is ahead of the newest snapshot:",
+            "Live is behind the newest snapshot:",
             *facts,
-            to_do=f"if no run of {differences[0].half_done} is under way, {RUN_AGAIN}.",
+            to_do=f"let the run of {differences[0].under_way} end, which brings live there. "
+            f"If it has failed, {RUN_AGAIN}.",
         )
-    if differences:
+    said = f"{count(len(differences), 'difference')} from what was sealed:"
+    if all(difference.is_live for difference in differences):
         raise Refusal(
-            f"{count(len(differences), 'difference')} from what was sealed:",
+            said,
             *facts,
-            "Someone wrote to these tables other than by this pipeline.",
-            to_do="run the months that differ again with restate=true, the oldest first: "
-            "that builds their snapshots, and live, from their files again",
+            "Someone wrote to live other than by this pipeline, or the server crashed before a run had ended.",
+            to_do=f"{RUN_AGAIN}: each run of any month brings live to the newest snapshot.",
         )
-    return verified
+    raise Refusal(
+        said,
+        *facts,
+        "Someone wrote to these tables other than by this pipeline.",
+        to_do="run the months that differ again with restate=true, the oldest first: "
+        "that builds their snapshots, and live, from their files again",
+    )
 
 
 class VerifyOperator(BaseOperator):
@@ -124,7 +140,7 @@ class VerifyOperator(BaseOperator):
 
     Raises:
         TaskRefused: naming every difference.
-        TaskNotYet: if a month that is under way explains all of them.
+        TaskNotYet: if a run that is under way explains all of them.
     """
 
     template_fields: Sequence[str] = ("sql", "verified_sql")

@@ -1,8 +1,8 @@
 -- What the roles of roles.sql may do. Without them (the embedded PostgreSQL) there is nothing to grant.
 --
 -- takes:  the schema; a part of the block in schema.sql
--- leaves: streamflow_ingest fills staged tables, upserts live and calls seal_month, and can neither make nor drop a
---         table, nor write to snapshots and ledger; streamflow_reader only reads
+-- leaves: streamflow_ingest fills staged tables and builds, upserts live and calls seal_month, and can neither make nor
+--         drop a table, nor write to snapshots and ledger; streamflow_reader only reads
 revoke execute on all functions in schema staging from public;
 
 if to_regrole('streamflow_ingest') is not null then
@@ -21,27 +21,30 @@ if to_regrole('streamflow_ingest') is not null then
     end loop;
 
     grant usage on schema staging to streamflow_ingest;
-    grant select, insert, update, delete on staging.runs, staging.files, staging.live_claims to streamflow_ingest;
-    grant insert on staging.publish_lock to streamflow_ingest;  -- so that it may share the lock, and not keep it
-    grant select on staging.own_claims to streamflow_ingest;
-    grant select on public.deliveries, public.current_deliveries, public.sealed_months to streamflow_ingest;
+    grant select, insert, update, delete on staging.runs, staging.files to streamflow_ingest;
+    grant select on
+        staging.builds, public.deliveries, public.current_deliveries, public.sealed_months
+    to streamflow_ingest;
     {%- for table in tables.values() %}
     grant select, insert, update, delete on public.{{ table.name }} to streamflow_ingest;
     grant select on public.{{ table.snapshots }} to streamflow_ingest;
     {%- endfor %}
     grant execute on function
-        staging.require(boolean, text, text),
-        staging.require_run(date, text),
-        staging.staged_name(text, date),
-        staging.assert_staged(text, text),
-        staging.lock_staged(date),
+        staging.assert_true(boolean, text, text),
+        staging.assert_run_owns_month(date, text),
+        staging.relation_name(text, date, text),
+        staging.claim_month(date, text, text),
         staging.create_staging_table(date, text, text),
-        staging.mirror_header(text, text, text[], text[]),
+        staging.shape_staging_table(date, text, text[], text[]),
         staging.is_date(text),
-        staging.read_dates(text, text),
-        staging.analyze_staged(text, text),
-        staging.release(date, text),
-        staging.seal_month(date, text, boolean)
+        staging.cast_dates(date, text),
+        staging.analyze_staged(date, text),
+        staging.create_build(date, text, text, boolean),
+        staging.months_to_compare(date, text),
+        staging.finish_build(date, text, text),
+        staging.assert_built(date, text),
+        staging.seal_month(date, text, boolean, jsonb),
+        staging.drop_month(date, text)
     to streamflow_ingest;
 end if;
 

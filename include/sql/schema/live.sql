@@ -1,4 +1,4 @@
--- The six live tables: the newest known state, one row a user.
+-- The six live tables: the newest known state, one row per user.
 --
 -- takes:  nothing
 -- leaves: public.users and the five tables that refer to it; existing tables are not touched
@@ -13,7 +13,7 @@ create table if not exists public.users (
 );
 
 create table if not exists public.subscriptions (
-    user_id text primary key references public.users (user_id),
+    user_id text primary key references public.users (user_id) on delete cascade,
     months_active integer,
     plan_stream_tv boolean,
     plan_stream_movies boolean,
@@ -29,7 +29,7 @@ create table if not exists public.subscriptions (
 );
 
 create table if not exists public.usage_agg_30d (
-    user_id text primary key references public.users (user_id),
+    user_id text primary key references public.users (user_id) on delete cascade,
     watch_hours_30d numeric,
     avg_session_mins_7d numeric,
     unique_devices_30d integer,
@@ -38,18 +38,18 @@ create table if not exists public.usage_agg_30d (
 );
 
 create table if not exists public.payments_agg_90d (
-    user_id text primary key references public.users (user_id),
+    user_id text primary key references public.users (user_id) on delete cascade,
     failed_payments_90d integer
 );
 
 create table if not exists public.support_agg_90d (
-    user_id text primary key references public.users (user_id),
+    user_id text primary key references public.users (user_id) on delete cascade,
     support_tickets_90d integer,
     ticket_avg_resolution_hrs_90d numeric
 );
 
 create table if not exists public.labels (
-    user_id text primary key references public.users (user_id),
+    user_id text primary key references public.users (user_id) on delete cascade,
     churn_label boolean
 );
 

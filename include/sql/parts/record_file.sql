@@ -1,0 +1,25 @@
+{% from 'parts/month.sql' import as_of with context -%}
+-- Puts a loaded file on record, as not validated yet; fails if another run has taken over the month.
+--
+-- takes:  the parameters file_name, file_bytes, file_sha256, not_delivered and delivered
+-- leaves: its row in staging.files, an earlier try's replaced
+insert into staging.files
+(as_of, table_name, file_name, file_bytes, file_sha256, not_delivered, delivered)
+select
+    date '{{ as_of }}' as as_of,
+    '{{ task.table.name }}' as table_name,
+    %(file_name)s as file_name,
+    %(file_bytes)s as file_bytes,
+    %(file_sha256)s as file_sha256,
+    %(not_delivered)s as not_delivered,
+    %(delivered)s as delivered
+from staging.assert_run_owns_month(date '{{ as_of }}', {{ run_id | literal | replace("%", "%%") }})
+on conflict (as_of, table_name) do update set
+    file_name = excluded.file_name,
+    file_bytes = excluded.file_bytes,
+    file_sha256 = excluded.file_sha256,
+    not_delivered = excluded.not_delivered,
+    delivered = excluded.delivered,
+    is_validated = false,
+    warnings = default,
+    profile = default;

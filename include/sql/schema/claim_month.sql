@@ -1,0 +1,33 @@
+-- Claims a month for a run. Stops if its folder is not the one that the ledger expects: a folder's number and its
+-- month tell which month the first one is, and all sealed months must agree.
+create or replace function staging.claim_month(month date, run text, folder text) returns void
+language plpgsql as $$
+declare
+    known record;
+    first_month text := to_char(month - make_interval(months => substring(folder from '\d+')::integer), 'YYYY-MM');
+begin
+    select
+        as_of,
+        split_part(file_name, '/', 1) as folder,
+        to_char(as_of - make_interval(months => substring(file_name from '^month_(\d+)/')::integer), 'YYYY-MM')
+            as first_month
+    into known
+    from public.current_deliveries
+    where file_name ~ '^month_\d+/'
+    order by as_of desc
+    limit 1;
+    if found then
+        perform staging.assert_true(
+            known.first_month = first_month,
+            format(
+                E'%s: its folder would be %s, as streamflow_first_month is %s.\n'
+                'Expected %s: the ledger has %s sealed as %s.',
+                month, folder, first_month, known.first_month, known.folder, known.as_of
+            ),
+            format('set the Airflow variable streamflow_first_month to %s, then {{ run_again }}.', known.first_month)
+        );
+    end if;
+    insert into staging.runs (as_of, run_id) values (month, run)
+    on conflict (as_of) do update set run_id = excluded.run_id, claimed_at = now();
+end
+$$;

@@ -1,0 +1,53 @@
+-- Empties the schema staging for another version of the package: nothing in it outlives a month, and what others than
+-- the owner made in it while they might, no function of the owner's may read or stumble over.
+--
+-- takes:  the schema; a part of the block in schema.sql
+-- leaves: staging.publish_lock alone; a run under way stages its month again
+for made in
+    select kind, name
+    from (
+        select
+            case relkind
+                when 'v' then 'view'
+                when 'm' then 'materialized view'
+                when 'f' then 'foreign table'
+                when 'S' then 'sequence'
+                when 'c' then 'type'
+                else 'table'
+            end as kind,
+            format('staging.%I', relname) as name
+        from pg_class
+        where
+            relnamespace = 'staging'::regnamespace and relkind in ('r', 'p', 'v', 'm', 'f', 'S', 'c')
+            and oid <> 'staging.publish_lock'::regclass
+        union all
+        select 'type', format('staging.%I', typname) from pg_type
+        where typnamespace = 'staging'::regnamespace and typtype in ('d', 'e', 'r')
+        union all
+        select 'routine', oid::regprocedure::text from pg_proc
+        where pronamespace = 'staging'::regnamespace
+    ) as all_made
+    -- all are named before the first is dropped; a table's own sequence and a type's own routines go with it
+    order by kind in ('sequence', 'routine'), kind, name
+loop
+    execute format('drop %s if exists %s cascade', made.kind, made.name);
+end loop;
+
+-- live follows deletions, and earlier versions' keys did not
+for made in
+    select conrelid::regclass as relation, conname as name
+    from pg_constraint
+    where
+        contype = 'f' and confdeltype <> 'c' and confrelid = to_regclass('public.users')
+        and conrelid in (
+            {%- for table in tables.values() %}
+            to_regclass('public.{{ table.name }}'){{ ',' if not loop.last }}
+            {%- endfor %}
+        )
+loop
+    execute format(
+        'alter table %s drop constraint %I, add constraint %2$I '
+        'foreign key (user_id) references public.users (user_id) on delete cascade',
+        made.relation, made.name
+    );
+end loop;

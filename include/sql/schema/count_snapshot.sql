@@ -1,0 +1,55 @@
+-- Counts a month's snapshot against the nearest earlier one, and checks that it is state(k): what is carried forward,
+-- and what the file left out, is the earlier snapshot's, and no user of it is missing.
+--
+-- takes:  the relation with the snapshot (a build or a sealed partition), its month, the nearest earlier sealed month
+--         (NULL: none), and the optional columns that its delivery does not have
+-- leaves: a function staging.count_<table> per table
+{% import 'parts/columns.sql' as sql %}
+create type staging.counts as (
+    delivered bigint,
+    inserted bigint,
+    updated bigint,
+    carried_forward bigint,
+    snapshot_checksum numeric,
+    is_state boolean
+);
+{% for table in tables.values() %}
+create or replace function staging.count_{{ table.name }}(
+    snapshot regclass, month date, previous_month date, left_out text[]
+) returns staging.counts
+language plpgsql stable set search_path = pg_catalog, pg_temp set datestyle = 'ISO' as $$
+declare
+    counts staging.counts;
+begin
+    execute format(
+        $counts$
+        select
+            count(*) filter (where is_delivered) as delivered,
+            count(*) filter (where is_delivered and previous.user_id is null) as inserted,
+            count(*) filter (
+                where is_delivered and previous.user_id is not null and record_image_ne(
+                    row({{ sql.columns(table.all_columns, 'snapshot', 20) }}),
+                    row({{ sql.columns(table.all_columns, 'previous', 20) }})
+                )
+            ) as updated,
+            count(*) filter (where not is_delivered) as carried_forward,
+            coalesce({{ sql.checksum(table, 'snapshot', 16) }}, 0) as snapshot_checksum,
+            count(previous.user_id) = (select count(*) from public.{{ table.snapshots }} where as_of = $2)
+            and count(*) filter (
+                where not is_delivered and record_image_ne(
+                    row({{ sql.columns(table.all_columns, 'snapshot', 20) }}, snapshot.source_as_of),
+                    row({{ sql.columns(table.all_columns, 'previous', 20) }}, previous.source_as_of)
+                )
+                {%- for name in table.optional %}
+                or '{{ name }}' = any($3) and snapshot.{{ name }} is distinct from previous.{{ name }}
+                {%- endfor %}
+            ) = 0 as is_state
+        from (select *, source_as_of = $1 as is_delivered from %s) as snapshot
+        left join public.{{ table.snapshots }} as previous
+            on snapshot.user_id = previous.user_id and previous.as_of = $2
+        $counts$, snapshot
+    ) into counts using month, previous_month, left_out;
+    return counts;
+end
+$$;
+{% endfor %}

@@ -1,0 +1,72 @@
+-- Makes the empty tables of a build and puts down what it is built on. The caller fills them.
+create or replace function staging.create_build(month date, table_name text, run text, restate boolean) returns void
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    build text := staging.relation_name(table_name, month, 'build');
+    changes text := staging.relation_name(table_name, month, 'changes');
+    snapshots regclass := staging.snapshots_of(table_name);
+    plan staging.builds;
+begin
+    -- names have the day's digits alone: no other era has tables of the same names
+    perform staging.assert_true(
+        extract(year from month) between 1 and 9999 and extract(day from month + 1) = 1,
+        format('%s is not the last day of a month', month)
+    );
+    -- one at a time, and no one stages the file again meanwhile
+    perform from staging.files as file
+    where file.as_of = month and file.table_name = create_build.table_name
+    for update;
+    perform staging.assert_run_owns_month(month, run);
+    select into plan
+        file.as_of,
+        file.table_name,
+        run as run_id,
+        file.file_sha256,
+        file.not_delivered,
+        (select count(*) from public.deliveries) as base,
+        (select max(as_of) from public.deliveries where as_of < month) as previous,
+        (select count(*) > 0 from public.deliveries where as_of = month) as is_sealed,
+        restate or not exists (
+            select from public.current_deliveries as sealed
+            where (sealed.as_of, sealed.table_name, sealed.file_sha256) = (month, file.table_name, file.file_sha256)
+        ) as is_built
+    from staging.files as file
+    where file.as_of = month and file.table_name = create_build.table_name and file.is_validated;
+    perform staging.assert_true(found, format('%s of %s is not staged and validated', table_name, month));
+
+    delete from staging.builds as old where old.as_of = month and old.table_name = create_build.table_name;
+    execute format('drop table if exists staging.%I, staging.%I', build, changes);
+    execute format('create table staging.%I (like %s)', build, snapshots);
+    execute format('create unlogged table staging.%I (like %s, what text)', changes, snapshots);
+    if to_regrole('streamflow_ingest') is not null then
+        execute format('grant select, insert on staging.%I, staging.%I to streamflow_ingest', build, changes);
+    end if;
+    insert into staging.builds select plan.*;
+end
+$$;
+
+-- The months that a build is compared with, in order: the month itself and the sealed ones after it; none where nothing
+-- is sealed that it could change.
+create or replace function staging.months_to_compare(month date, of_table text)
+returns table (as_of date, is_sealed boolean, not_delivered text[])
+language sql stable as $$
+    with
+    build as (
+        select * from staging.builds
+        where builds.as_of = month and builds.table_name = of_table and builds.is_built
+    ),
+
+    later as (
+        select * from public.current_deliveries
+        where current_deliveries.as_of > month and current_deliveries.table_name = of_table
+    )
+
+    select build.as_of, build.is_sealed, build.not_delivered
+    from build
+    where build.is_sealed or exists (select from later)
+    union all
+    select later.as_of, true, later.not_delivered
+    from later
+    cross join build
+    order by 1
+$$;

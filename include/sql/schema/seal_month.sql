@@ -1,0 +1,135 @@
+-- Publishes a month: the one way to change what is sealed. Its caller may call it and nothing else: it attaches tables
+-- that only the owner could shape and has counted, checks every sealed month that it changes, and writes the ledger
+-- itself. For a month in order it takes milliseconds, whatever its size.
+create or replace function staging.seal_month(month date, run text, restate boolean, odd jsonb) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp set datestyle = 'ISO' as $$
+declare
+    build staging.builds;
+    sealed record;
+    unchanged bigint;
+    changed date[];
+    counts staging.counts;
+    warnings text[] := array(select jsonb_array_elements_text(odd));
+begin
+    -- at any other level months that were sealed meanwhile would not be seen
+    perform staging.assert_true(
+        current_setting('transaction_isolation') = 'read committed', 'months are sealed at the level read committed'
+    );
+    lock table staging.publish_lock in exclusive mode;
+    -- no one stages or builds the month again meanwhile
+    perform from staging.runs where as_of = month for update;
+    perform
+    from staging.files as file
+    inner join staging.builds as build using (as_of, table_name, file_sha256, not_delivered)
+    where file.as_of = month
+    for update;
+    get diagnostics unchanged = row_count;
+    perform staging.assert_built(month, run);
+    perform staging.assert_true(
+        unchanged = {{ tables | length }},
+        format('what is on record of the files of %s is not what its snapshots were built from', month)
+    );
+    if exists (
+        select from staging.builds as stale
+        where stale.as_of = month and stale.base <> (select count(*) from public.deliveries)
+    ) then
+        raise serialization_failure using
+            message = format('another run has sealed a month since the snapshots of %s were built', month),
+            hint = 'build them again: {{ run_again }}.';
+    end if;
+    for build in
+        select * from staging.builds where as_of = month and is_built order by table_name <> 'users', table_name
+    loop
+        execute format('select staging.apply_changes_%s($1, $2)', build.table_name)
+        into changed using month, build.is_sealed;
+        perform staging.assert_true(restate or changed = '{}', 'sealed snapshots would change');
+        if not build.is_sealed then
+            perform staging.attach_build(month, build.table_name);
+            counts := (
+                build.delivered, build.inserted, build.updated, build.carried_forward, build.snapshot_checksum, true
+            );
+            perform staging.add_revision(
+                month, build.table_name, counts, run, true,
+                case when build.table_name = 'users' then warnings else '{}' end
+            );
+        end if;
+
+        -- months that were sealed before: each that has changed, and the one after it, has to be state(k)
+        for sealed in
+            select *
+            from (
+                select
+                    as_of,
+                    ledger.not_delivered,
+                    ledger.file_sha256,
+                    ledger.delivered,
+                    ledger.snapshot_rows,
+                    ledger.snapshot_checksum,
+                    lag(as_of) over (order by as_of) as previous
+                from (select distinct deliveries.as_of from public.deliveries) as months
+                left join (
+                    select * from public.current_deliveries where table_name = build.table_name
+                ) as ledger using (as_of)
+            ) as in_order
+            where
+                in_order.as_of > month and (in_order.as_of = any(changed) or in_order.previous = any(changed || month))
+                or in_order.as_of = month and build.is_sealed
+            order by in_order.as_of
+        loop
+            execute format('select * from staging.count_%s($1, $2, $3, $4)', build.table_name)
+            into counts
+            using
+                format('%s_%s', staging.snapshots_of(build.table_name), to_char(sealed.as_of, 'YYYYMMDD'))::regclass,
+                sealed.as_of,
+                sealed.previous,
+                case when sealed.as_of = month then build.not_delivered else sealed.not_delivered end;
+            perform staging.assert_true(
+                counts.is_state and (sealed.as_of > month or counts.snapshot_checksum = build.snapshot_checksum),
+                format(
+                    E'the sealed snapshot of %s for %s is not what the months before it say.\n'
+                    'Someone wrote to it other than by this pipeline. Nothing was sealed.',
+                    build.table_name, sealed.as_of
+                ),
+                format('restate %s first: run it with restate=true.', sealed.as_of)
+            );
+            if
+                sealed.as_of = any(changed)
+                or sealed.as_of = month
+                and (sealed.file_sha256, sealed.delivered, sealed.snapshot_rows, sealed.snapshot_checksum)
+                is distinct from
+                (
+                    build.file_sha256, counts.delivered,
+                    counts.delivered + counts.carried_forward, counts.snapshot_checksum
+                )
+                and restate
+            then
+                perform staging.add_revision(
+                    sealed.as_of, build.table_name, counts, run, sealed.as_of = month,
+                    case when build.table_name = 'users' then warnings else '{}' end
+                );
+            end if;
+        end loop;
+    end loop;
+
+    return (
+        select jsonb_build_object(
+            'as_of', month,
+            'ledger_rows_written', count(*) filter (where ledger.sealed_at = now()),
+            'months_sealed', string_agg(distinct ledger.as_of::text, ', ') filter (where ledger.sealed_at = now()),
+            -- all since the run claimed the month, so that a second try after a lost answer says the same as the
+            -- first; without the checksum, which is larger than what Airflow's processes can tell each other
+            'revisions', coalesce(
+                jsonb_agg(
+                    to_jsonb(ledger) - '{profile, warnings, snapshot_checksum}'::text[]
+                    order by ledger.as_of, ledger.table_name
+                )
+                filter (
+                    where ledger.run_id = run
+                    and ledger.sealed_at >= (select claimed_at from staging.runs where as_of = month)
+                ), '[]'
+            )
+        )
+        from public.deliveries as ledger
+    );
+end
+$$;

@@ -1,0 +1,103 @@
+{% from 'parts/month.sql' import as_of with context -%}
+{% set others = tables.values() | rejectattr('name', 'equalto', 'users') | list -%}
+-- What must hold before {{ as_of }} is published. Read-only.
+--
+-- takes:  the builds of {{ as_of }}, and their changes in sealed months
+-- leaves: one row: where the month stands, what is odd about it, rows that refer to no user, and what would change
+--         in sealed months; fails unless all tables are validated and built on what is sealed now
+{% include 'parts/session.sql' %}
+select staging.assert_built(date '{{ as_of }}', {{ run_id | literal }});
+
+with
+month as (select * from staging.builds where as_of = '{{ as_of }}' and table_name = 'users'),
+
+-- builds that another run's seal has overtaken do not fit together: seal builds them again, and they are audited then
+base as (
+    select bool_and(base = (select count(*) from public.deliveries)) as is_current
+    from staging.builds where as_of = '{{ as_of }}'
+),
+
+built as (
+    {%- for table in others %}
+    select '{{ table.name }}' as table_name, user_id from staging.{{ table.build(as_of) }}
+    {{- ' union all' if not loop.last }}
+    {%- endfor %}
+),
+
+changes as (
+    {%- for table in tables.values() %}
+    select as_of, '{{ table.name }}' as table_name, user_id, what from staging.{{ table.changes(as_of) }}
+    {{- ' union all' if not loop.last }}
+    {%- endfor %}
+),
+
+later as (
+    {%- for table in others %}
+    select as_of, '{{ table.name }}' as table_name, user_id from public.{{ table.snapshots }}
+    {{- ' union all' if not loop.last }}
+    {%- endfor %}
+),
+
+known as (
+    select user_id from staging.{{ tables['users'].build(as_of) }}
+    union all
+    select user_id from public.users_snapshots where as_of = (select as_of from month where not is_built)
+),
+
+removed as (select as_of, table_name, user_id from changes where what = 'removed'),
+
+orphans as (
+    select date '{{ as_of }}' as as_of, table_name, user_id from built
+    where not exists (select from known where known.user_id = built.user_id)
+    union all
+    select as_of, later.table_name, user_id from later
+    inner join (select as_of, user_id from removed where table_name = 'users') as users using (as_of, user_id)
+    left join removed as gone using (as_of, table_name, user_id)
+    where as_of > '{{ as_of }}' and gone is null
+),
+
+sealed_changes as (
+    select as_of, table_name, what, count(*) as row_count from changes
+    where as_of > '{{ as_of }}' or (select is_sealed from month)
+    group by as_of, table_name, what
+    union all
+    -- which columns a sealed file left out decides what later months carry forward
+    select as_of, table_name, 'delivered columns' as what, sealed.delivered from staging.builds
+    inner join public.current_deliveries as sealed using (as_of, table_name)
+    where as_of = '{{ as_of }}' and builds.not_delivered <> sealed.not_delivered
+),
+
+same_files as (
+    select sealed.as_of from public.current_deliveries as sealed
+    inner join staging.builds using (table_name, file_sha256)
+    where builds.as_of = '{{ as_of }}' and sealed.as_of <> builds.as_of
+    group by sealed.as_of having count(*) = {{ tables | length }}
+),
+
+found_orphans as (
+    select as_of, table_name, count(*) as row_count, (array_agg(user_id order by user_id))[:5] as examples
+    from orphans where (select is_current from base) group by as_of, table_name
+)
+
+select
+    month.as_of::text as as_of,
+    month.previous::text as previous,
+    (select max(as_of)::text from public.deliveries) as newest_sealed,
+    month.is_sealed,
+    (select max(as_of)::text from same_files) as same_files_as,
+    (
+        select delivered from public.current_deliveries
+        where as_of = month.previous and table_name = 'users'
+    ) as users_before,
+    -- those that the month before delivered and this one does not
+    (
+        select count(*) from staging.{{ tables['users'].build(as_of) }} where source_as_of = month.previous
+    ) as users_gone,
+    (
+        select coalesce(jsonb_agg(found_orphans order by as_of, table_name), '[]') from found_orphans
+    ) as orphans,
+    (
+        select coalesce(jsonb_agg(sealed_changes order by as_of, table_name, what), '[]')
+        from sealed_changes where (select is_current from base)
+    ) as sealed_changes
+from month;

@@ -1,0 +1,45 @@
+{% from 'parts/columns.sql' import columns %}{% set table = task.table -%}
+-- Brings live {{ table.name }} to the newest sealed snapshot.
+--
+-- takes:  the newest snapshot in the ledger, whichever month this run is for
+-- leaves: live equal to it: new users inserted, changed rows updated, users who are gone deleted, identical rows
+--         not rewritten
+{% include 'parts/session.sql' %}
+lock table public.{{ table.name }} in share row exclusive mode;
+
+create temporary table changed on commit drop as
+with
+newest as (
+    select {{ columns(table.all_columns, '', 8) }}
+    from public.{{ table.snapshots }}
+    where as_of = (select max(as_of) from public.deliveries)
+)
+
+select
+    coalesce(newest.user_id, live.user_id) as user_id,
+    {{ columns(table.columns, 'newest') }},
+    case when live is null then 'inserted' when newest is null then 'deleted' else 'updated' end as what
+from public.{{ table.name }} as live
+full join newest using (user_id)
+where record_image_ne(live, newest) is not false;
+
+merge into public.{{ table.name }} as live
+using changed on live.user_id = changed.user_id
+when matched and what = 'deleted' then delete
+when matched then update set
+    {%- for name in table.columns %}
+    {{ name }} = changed.{{ name }}{{ ',' if not loop.last }}
+    {%- endfor %}
+when not matched then insert (
+    {{ columns(table.all_columns) }}
+)
+values (
+    {{ columns(table.all_columns, 'changed') }}
+);
+
+select
+    (select max(as_of)::text from public.deliveries) as live_is,
+    count(*) filter (where what = 'inserted') as inserted,
+    count(*) filter (where what = 'updated') as updated,
+    count(*) filter (where what = 'deleted') as deleted
+from changed;

@@ -1,0 +1,190 @@
+"""Waiting for a whole delivery, not for the first of its files."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import logging
+import os
+import stat
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from airflow.providers.standard.sensors.filesystem import FileSensor
+from airflow.sdk.configuration import conf
+from airflow.sdk.exceptions import AirflowSensorTimeout
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from streamflow.refusal import RUN_AGAIN, Refusal, ends_task
+from streamflow.tables import TABLES
+
+log = logging.getLogger(__name__)
+
+
+def shortest_interval() -> float:
+    """Return the fewest seconds between two looks for which the task is handed back to the scheduler and out again.
+
+    The process that watches over the first look outlives it by up to ``[workers] min_heartbeat_interval``. If the task
+    is queued again by then, the scheduler takes the end of that process for the end of the second look, and fails it.
+    """
+    return max(20, 4 * conf.getint("workers", "min_heartbeat_interval", fallback=5))
+
+
+def still_missing(folder: str | Path, settle_seconds: float) -> list[str]:
+    """Say what a month folder still lacks, one sentence per file; empty when the delivery is whole.
+
+    A file counts when it is there, not empty, and was last written ``settle_seconds`` ago or earlier. One that is dated
+    further in the future than that would never be: it counts when it stays as it is while it is watched for as long.
+    """
+    missing, ahead = [], {}
+    for table in TABLES.values():
+        path = Path(folder) / table.file_name
+        try:
+            found = path.stat()
+        except FileNotFoundError:
+            missing.append(f"{table.file_name} is not there")
+            continue
+        except OSError as error:  # the folder is a file, a link leads nowhere, no permission …
+            missing.append(f"{table.file_name} cannot be looked at ({error.strerror})")
+            continue
+        age = time.time() - found.st_mtime
+        if not stat.S_ISREG(found.st_mode):
+            missing.append(f"{table.file_name} is not a file")
+        elif found.st_size == 0:
+            missing.append(f"{table.file_name} is empty")
+        elif settle_seconds and -settle_seconds <= age < 0:
+            missing.append(f"{table.file_name} is dated {-age:.0f} s in the future (settles at {settle_seconds:.0f} s)")
+        elif settle_seconds and 0 <= age < settle_seconds:
+            missing.append(f"{table.file_name} was written {age:.0f} s ago (settles at {settle_seconds:.0f} s)")
+        elif settle_seconds and age < 0:
+            ahead[path] = found
+            log.warning("%s is dated %.0f s in the future: a clock is wrong, here or where it was written.", path, -age)
+    if ahead and not missing:  # whatever else is missing makes another look necessary anyway
+        log.info("Watching for %.0f s whether what is dated in the future is still being written.", settle_seconds)
+        time.sleep(settle_seconds)
+        missing = [f"{path.name} was written while it was watched" for path in ahead if _has_changed(path, ahead[path])]
+    return missing
+
+
+def _has_changed(path: Path, before: os.stat_result) -> bool:
+    try:
+        now = path.stat()
+    except OSError:
+        return True
+    return (now.st_ino, now.st_size, now.st_mtime_ns) != (before.st_ino, before.st_size, before.st_mtime_ns)
+
+
+def log_missing(log: Any, folder: str, missing: list[str]) -> None:
+    """Log what a month folder still lacks, a line per file."""
+    log.info("Still waiting for %s:", folder)
+    for sentence in missing:
+        log.info("  - %s", sentence)
+
+
+class MonthFolderTrigger(BaseTrigger):
+    """Waits in the triggerer until a month folder is whole, or its time is up.
+
+    Fires once, with the list of what is still missing: empty when the delivery is whole.
+
+    Args:
+        folder: the month folder.
+        settle_seconds: how long a file must have been left alone.
+        poke_interval: seconds between two looks, and before the first: the task has just looked.
+        deadline: ISO time at which to give up.
+    """
+
+    def __init__(self, folder: str, settle_seconds: float, poke_interval: float, deadline: str) -> None:
+        super().__init__()
+        self.folder = folder
+        self.settle_seconds = settle_seconds
+        self.poke_interval = poke_interval
+        self.deadline = deadline
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class path and the arguments."""
+        return (
+            "streamflow.wait_for_month.MonthFolderTrigger",
+            {
+                "folder": self.folder,
+                "settle_seconds": self.settle_seconds,
+                "poke_interval": self.poke_interval,
+                "deadline": self.deadline,
+            },
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Sleep, look, and sleep again."""
+        deadline = dt.datetime.fromisoformat(self.deadline)
+        while True:
+            left = (deadline - dt.datetime.now(dt.UTC)).total_seconds()
+            await asyncio.sleep(max(0, min(self.poke_interval, left)))
+            missing = await asyncio.to_thread(still_missing, self.folder, self.settle_seconds)
+            if not missing or dt.datetime.now(dt.UTC) >= deadline:
+                break
+            log_missing(self.log, self.folder, missing)
+        yield TriggerEvent(missing)
+
+
+class MonthFolderSensor(FileSensor):
+    """A FileSensor on a month folder that passes only when all six files are there and settled.
+
+    Args:
+        settle_seconds: how long each file must have been left alone.
+        kwargs: FileSensor's; ``filepath`` is the month folder below the connection's path. Airflow's setting
+            ``[operators] default_deferrable`` decides whether it waits in the triggerer. If it does, or in mode
+            ``reschedule``, ``poke_interval`` is at least ``shortest_interval()``.
+
+    Raises:
+        TaskRefused: when the time is up; says which files are missing.
+    """
+
+    def __init__(self, *, settle_seconds: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.settle_seconds = settle_seconds
+        if self.deferrable or self.mode == "reschedule":
+            self.poke_interval = max(self.poke_interval, shortest_interval())
+
+    def poke(self, context: Any) -> bool:
+        """Return whether the delivery is whole, and log what it still lacks."""
+        if missing := still_missing(self.path, self.settle_seconds):
+            log_missing(self.log, self.path, missing)
+            return False
+        self.log.info("All %d files are in %s.", len(TABLES), self.path)
+        return True
+
+    @ends_task
+    def execute(self, context: Any) -> None:
+        """Wait here, or in the triggerer if deferrable."""
+        if not self.deferrable:
+            try:
+                # not FileSensor's own, whose deferral passes as soon as any file is there
+                return super().execute(context)
+            except AirflowSensorTimeout:
+                raise self._timed_out(still_missing(self.path, self.settle_seconds)) from None
+        if not self.poke(context):
+            self.defer(
+                trigger=MonthFolderTrigger(
+                    folder=self.path,
+                    settle_seconds=self.settle_seconds,
+                    poke_interval=self.poke_interval,
+                    deadline=(dt.datetime.now(dt.UTC) + dt.timedelta(seconds=self.timeout)).isoformat(),
+                ),
+                method_name="execute_complete",
+            )
+        return None
+
+    @ends_task
+    def execute_complete(self, context: Any, event: list[str] | None = None) -> None:
+        """Take the trigger's word."""
+        if event:
+            raise self._timed_out(event)
+        self.log.info("All %d files are in %s.", len(TABLES), self.path)
+
+    def _timed_out(self, missing: list[str]) -> Refusal:
+        return Refusal(
+            f"Waited {self.timeout:.0f} s for a delivery in {self.path}.",
+            *(f"{sentence}." for sentence in missing or ["It came too late"]),
+            to_do=f"deliver the missing files, then {RUN_AGAIN}",
+        )

@@ -1,0 +1,166 @@
+"""A database that the first edition of the package (commit e7ae367) has sealed months in is carried over.
+
+``fixtures/first_edition.sql`` is a dump of such a database: three months, January restated, and April left half done,
+with live ahead as only the first edition left it; ``fixtures/first_edition.json`` has the files of its runs in order.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+
+import psycopg
+import pytest
+
+import embedded
+import install_schema
+from conftest import ROOT, WORK
+from delivery import Run
+from months import Database
+from streamflow.tables import TABLES
+
+FIXTURES = ROOT / "tests" / "fixtures"
+RUNS = json.loads((FIXTURES / "first_edition.json").read_text())["runs"]
+JANUARY, FEBRUARY, MARCH, APRIL = ("2024-01-31", "2024-02-29", "2024-03-31", "2024-04-30")
+FILES = {run["as_of"]: {name: text.encode() for name, text in run["delivery"].items()} for run in RUNS}  # the last ones
+SEALED = [*(table.snapshots for table in TABLES.values()), "deliveries"]
+
+
+def sealed(database: Database) -> dict[str, list[tuple]]:
+    return {name: database.query_as_admin(f"select * from {name} order by as_of, 1, 2, 3") for name in SEALED}
+
+
+def differences(database: Database) -> list[tuple]:
+    """Where ledger and snapshots do not agree, by what the ledger's comment says of the checksum."""
+    found = " union all ".join(
+        f"select as_of, '{table.name}', count(*), sum(hashtextextended(snapshot::text, 0)) "
+        f"from {table.snapshots} as snapshot group by as_of"
+        for table in TABLES.values()
+    )
+    recorded = "select as_of, table_name, snapshot_rows, snapshot_checksum from current_deliveries"
+    return database.query_as_admin(f"(({found}) except {recorded}) union all ({recorded} except ({found}))")
+
+
+@pytest.fixture(scope="module")
+def without_roles():
+    """A server that has none of the roles, as the embedded PostgreSQL of a checkout."""
+    server = embedded.start(WORK / "without_roles", fsync="off", synchronous_commit="off", full_page_writes="off")
+    yield server
+    server.cleanup()
+
+
+@pytest.fixture(params=["make schema", "prepare", "prepare, without roles"])
+def upgrade(request) -> str:
+    """Who installs today's schema: its administrator, or the first run where that may."""
+    return request.param
+
+
+@pytest.fixture
+def first_edition(upgrade, request, monkeypatch):
+    """The restored database, as the first edition left it."""
+    name, dump, user = "streamflow_first_edition", (FIXTURES / "first_edition.sql").read_text(), "streamflow_ingest"
+    if upgrade == "prepare, without roles":
+        server, user = request.getfixturevalue("without_roles"), "postgres"
+        dump = re.sub(r"^(ALTER .* OWNER TO|GRANT|REVOKE) .*;$", "", dump, flags=re.MULTILINE)
+    else:
+        server = request.getfixturevalue("server")
+        request.getfixturevalue("schema")  # which makes the roles
+    database = Database(embedded.uri(server, name, user=user), first_month="2024-01")
+    embedded.sql(server, dump, name)
+    monkeypatch.setenv("AIRFLOW_CONN_STREAMFLOW_DB", database.uri)
+    yield database
+    database.close()
+    embedded.sql(server, f"drop database {name} with (force);")
+
+
+def load(database: Database, month: str, restate: bool = False) -> None:
+    database.load_month(month, FILES[month], restate)
+
+
+@pytest.fixture
+def upgraded(first_edition, upgrade, tmp_path, monkeypatch):
+    """The same database with today's schema."""
+    before, live = sealed(first_edition), {name: first_edition.rows(name) for name in TABLES}
+    assert differences(first_edition) == []
+    if upgrade == "make schema":
+        install_schema.install(first_edition.admin_uri)
+    else:
+        monkeypatch.setenv("AIRFLOW_CONN_STREAMFLOW_DB", first_edition.admin_uri)
+        Run(first_edition, MARCH, tmp_path / "month_002").execute("prepare")
+        monkeypatch.setenv("AIRFLOW_CONN_STREAMFLOW_DB", first_edition.uri)
+    assert sealed(first_edition) == before
+    assert {name: first_edition.rows(name) for name in TABLES} == live
+    assert differences(first_edition) == []
+    assert {relation for relation, *_ in first_edition.verify()} == {"users"}  # live, where April has been upserted
+    return first_edition
+
+
+def test_sealed_months_run_again_change_nothing_and_live_follows(upgraded):
+    before = sealed(upgraded)
+    for month in (MARCH, JANUARY, FEBRUARY):
+        load(upgraded, month)
+    assert sealed(upgraded) == before
+    assert upgraded.verify() == []
+
+
+def test_the_half_done_month_is_run_again(upgraded):
+    before = sealed(upgraded)
+    load(upgraded, APRIL)
+    assert upgraded.verify() == []
+    for name, rows in sealed(upgraded).items():
+        assert [row for row in rows if row in before[name]] == before[name]
+        assert len(rows) > len(before[name])
+
+
+def test_a_month_is_restated_as_if_all_had_been_loaded_today(upgraded, server, schema):
+    files = dict(FILES)
+    files[JANUARY] = {run["as_of"]: run for run in reversed(RUNS)}[JANUARY]["delivery"]  # as it came first
+    files[JANUARY] = {name: text.encode() for name, text in files[JANUARY].items()}
+    today = Database(embedded.uri(server, "streamflow_today", template=schema, user="streamflow_ingest"))
+    for month in (JANUARY, FEBRUARY, MARCH):
+        today.load_month(month, files[month])
+    upgraded.load_month(JANUARY, files[JANUARY], restate=True)
+    assert upgraded.verify() == []
+    assert upgraded.contents() == today.contents()
+    current = "select as_of, table_name, delivered, inserted, updated, snapshot_rows, snapshot_checksum"
+    assert upgraded.query(f"{current} from current_deliveries") == today.query(f"{current} from current_deliveries")
+    today.close()
+    embedded.sql(server, "drop database streamflow_today with (force);")
+
+
+def test_another_first_month_is_refused(upgraded):
+    before = upgraded.contents(ledger=True)
+    upgraded.first_month = "2023-12"
+    with pytest.raises(psycopg.errors.RaiseException, match="its folder would be month_003") as refused:
+        load(upgraded, MARCH)
+    assert "Expected 2024-01: the ledger has month_002 sealed as 2024-03-31." in str(refused.value)
+    assert refused.value.diag.message_hint.startswith("set the Airflow variable streamflow_first_month to 2024-01")
+    assert upgraded.contents(ledger=True) == before
+
+
+def test_live_follows_deletions_from_then_on(upgraded):
+    kinds = upgraded.query_as_admin(
+        "select confdeltype, count(*) from pg_constraint where confrelid = 'public.users'::regclass and contype = 'f' "
+        "group by 1"
+    )
+    assert kinds == [("c", 5)]
+
+
+def test_nothing_of_the_first_edition_is_left_in_staging(upgraded):
+    left = upgraded.query_as_admin(
+        "select relname::text from pg_class where relnamespace = 'staging'::regnamespace and relkind in ('r', 'v') "
+        "order by 1"
+    )
+    assert left == [("builds",), ("files",), ("publish_lock",), ("runs",)]
+
+
+@pytest.mark.parametrize("upgrade", ["make schema"], indirect=True)
+def test_the_pipelines_user_loses_what_it_might_do_to_sealed_months(upgraded):
+    for statement in (
+        "insert into deliveries select * from deliveries",
+        "update labels_snapshots set churn_label = true",
+        "insert into labels_snapshots_20240331 select * from labels_snapshots_20240331",
+        "create table staging.mine (a int)",
+    ):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            upgraded.run(statement)

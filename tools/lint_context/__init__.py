@@ -1,0 +1,18 @@
+"""What sqlfluff renders the files of ``include/sql/`` with: the project's own tables, macros and filters."""
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "plugins"))
+
+from streamflow.tables import TABLES as tables
+from streamflow.templating import FILTERS, MACROS
+
+SQLFLUFF_JINJA_FILTERS = FILTERS | {"ds": str}
+run_again = MACROS["run_again"]
+params = {"as_of": "2024-01-31", "restate": False}
+data_interval_end = "2024-01-31"
+run_id = "manual__lint"
+task = SimpleNamespace(table=tables["subscriptions"])
+ti = SimpleNamespace(xcom_pull={"check_month": {"folder": "month_000"}, "gate": {"warnings": []}}.get)

@@ -1,0 +1,49 @@
+"""Print the SQL that a task of the month runs: `make sql TASK=snapshot TABLE=users MONTH=2024-01-31`.
+
+Exits 2 if there is no such task or table, or the month is no month end.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "plugins"))
+
+from streamflow.months import Month
+from streamflow.refusal import Refusal
+from streamflow.settings import FIRST_MONTH
+from streamflow.tables import TABLES
+from streamflow.templating import SQL_FOLDER, render_task
+
+TASKS = sorted(path.stem for path in (SQL_FOLDER / "tasks").glob("*.sql"))
+PER_TABLE = ("stage", "snapshot", "upsert")
+
+
+def main(task: str, table: str, month: str, restate: str) -> int:
+    """Print the statements, or what is wrong; return the exit code."""
+    if task not in TASKS or (table not in TABLES if task in PER_TABLE else table and table not in TABLES):
+        print(
+            "usage: make sql TASK=snapshot TABLE=users MONTH=2024-01-31 [RESTATE=true]\n"
+            f"TASK is one of {', '.join(TASKS)}; {', '.join(PER_TABLE)} need a TABLE.\n"
+            f"TABLE is one of {', '.join(TABLES)}.",
+            file=sys.stderr,
+        )
+        return 2
+    try:
+        folder = Month.parse(month).folder(FIRST_MONTH)
+    except Refusal as refusal:
+        print(refusal, file=sys.stderr)
+        return 2
+    print(
+        render_task(
+            f"tasks/{task}.sql", month, TABLES.get(table), run_id="manual__by_make_sql", restate=restate == "true",
+            folder=folder,
+        )
+    )  # fmt: skip
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
