@@ -23,8 +23,8 @@ run: setup ## run every month of include/data, or of DELIVERIES=folder, on the e
 	@export AIRFLOW__STREAMFLOW__WAIT_TIMEOUT=$${AIRFLOW__STREAMFLOW__WAIT_TIMEOUT:-30}
 	$(WITH_SERVER) --metadata airflow_run --needs months -- bash -c '. ./env.sh && exec python tools/run_months.py'
 
-test: setup ## run the tests, each on a PostgreSQL of their own (ARGS=… goes to pytest)
-	@.venv/bin/python -m pytest $(ARGS)
+test: setup ## run the tests, a file a processor, each on a PostgreSQL of its own (ARGS=… goes to pytest)
+	@.venv/bin/python -m pytest -n logical --maxprocesses 4 --dist loadfile $(ARGS)
 
 ui: setup ## Airflow's UI, scheduler and all on localhost, until Ctrl-C (another port: PORT=8081 make ui)
 	@$(WITH_SERVER) -- bash -c '. ./env.sh && exec python tools/ui.py'

@@ -115,8 +115,8 @@ class Run:
 
     def finish(self) -> None:
         """Run what comes after the tables; behind the gate that is SQL alone."""
-        warnings = self.execute("gate")["warnings"]
-        self.database.run(render_task("tasks/seal.sql", self.as_of, run_id=self.database.run_id, warnings=warnings))
+        gate = self.execute("gate")
+        self.database.run(render_task("tasks/seal.sql", self.as_of, run_id=self.database.run_id, gate=gate))
         for table in TABLES:
             self.database.upsert(self.as_of, table)
         self.database.step("tasks/drop_staging.sql", self.as_of)

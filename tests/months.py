@@ -171,7 +171,9 @@ class Database:
 
     def seal(self, as_of: str, restate: bool = False) -> dict[str, Any]:
         """Publish the builds."""
-        return self.step("tasks/seal.sql", as_of, restate=restate)
+        (builds,) = self.query("select staging.builds_of(%s)", as_of)[0]
+        gate = {"warnings": [], "builds": builds}
+        return self.run(render_task("tasks/seal.sql", as_of, run_id=self.run_id, restate=restate, gate=gate))
 
     def upsert(self, as_of: str, table: str) -> dict[str, Any]:
         """Bring one live table to the newest sealed snapshot."""

@@ -10,6 +10,7 @@ import pytest
 from delivery import Refused, Run
 from months import Database
 from streamflow import settings
+from streamflow.tables import TABLES
 from test_month import FEBRUARY, JANUARY, MARCH, delivery
 
 
@@ -109,7 +110,9 @@ def test_the_gate_says_where_the_month_stands(sealed, tmp_path, month, files, ki
     sealed.build_month(month, files)
     before = sealed.contents(ledger=True)
     found = Run(sealed, month, tmp_path / "month_000").execute("gate")
-    assert found == {"as_of": month, "month": kind, "previous": previous, "warnings": []}
+    (builds,) = sealed.query("select staging.builds_of(%s)", month)[0]
+    assert found == {"as_of": month, "month": kind, "previous": previous, "warnings": [], "builds": builds}
+    assert len(set(builds.split())) == len(TABLES)
     assert sealed.contents(ledger=True) == before
 
 

@@ -117,7 +117,7 @@ def test_the_reader_reads(reader, relation):
         "select from staging.runs",
         "select from staging.builds",
         "select staging.create_build('2024-02-29', 'labels', 'run', true)",
-        "select staging.seal_month('2024-01-31', 'run', true, '[]')",
+        "select staging.seal_month('2024-01-31', 'run', true, '{}')",
         "select staging.drop_month('2024-01-31', 'run')",
         "create table staging.mine (a int)",
         "set role streamflow_ingest",
@@ -356,7 +356,7 @@ def test_a_forged_record_of_staging_does_not_seal(january):
         )
     january.run(f"insert into staging.runs values ('{FEBRUARY}', 'forger')")
     with pytest.raises(psycopg.errors.RaiseException, match="only 0 of 6 tables of 2024-02-29 are staged"):
-        january.run(f"select staging.seal_month('{FEBRUARY}', 'forger', true, '[]')")
+        january.run(f"select staging.seal_month('{FEBRUARY}', 'forger', true, '{{}}')")
     assert january.contents(ledger=True) == before
 
 
@@ -580,7 +580,7 @@ def test_what_is_on_record_of_the_file_is_what_the_build_was_made_of(finished, c
         finished.transaction() as cursor,
     ):
         cursor.execute(f"update staging.files set {change} where table_name = 'subscriptions'")
-        cursor.execute(f"select staging.seal_month('{FEBRUARY}', %s, true, '[]')", [finished.run_id])
+        cursor.execute(f"select staging.seal_month('{FEBRUARY}', %s, true, '{{}}')", [finished.run_id])
     assert finished.contents(ledger=True) == before
 
 
@@ -756,7 +756,7 @@ def test_what_was_sealed_meanwhile_is_seen_at_any_isolation_level(january):
         old.execute("select 1")
         january.load_month(MARCH, delivery("ann", "cid"))
         before = january.contents(ledger=True)
-        old.execute("select staging.seal_month(%s, %s, true, '[]')", (JANUARY, other.run_id))
+        old.execute("select staging.seal_month(%s, %s, true, '{}')", (JANUARY, other.run_id))
         old.commit()
     other.close()
     assert january.contents(ledger=True) == before

@@ -18,6 +18,7 @@ from delivery import dag, templates
 from months import Database, Refused, render
 from streamflow.refusal import TaskNotYet, TaskRefused
 from streamflow.tables import TABLES
+from streamflow.templating import render_task
 from test_month import FEBRUARY, JANUARY, MARCH, delivery
 
 DELIVERIES = {
@@ -61,10 +62,13 @@ def run_to(database: Database, month: str, last_step: str, restate: bool = False
     return steps
 
 
-def run_task(task_id: str, database: Database, month: str, restate: bool = False) -> dict:
-    """Run a task of the DAG that comes behind the gate, which the harness has passed; return its XCom."""
+def run_task(task_id: str, database: Database, month: str, restate: bool = False, gate: dict | None = None) -> dict:
+    """Run a task of the DAG that comes behind the gate, which has passed these builds or those that there are now;
+    return its XCom.
+    """
     task = copy(dag().get_task(task_id))
-    xcoms = {"check_month": {"as_of": month, "folder": "month_00x"}, "gate": {"warnings": []}}
+    builds = gate["builds"] if gate else database.query("select staging.builds_of(%s)", month)[0][0]
+    xcoms = {"gate": {"as_of": month, "warnings": [], "builds": builds}}
     context = {
         "params": {"as_of": month, "restate": restate},
         "run_id": database.run_id,
@@ -138,7 +142,7 @@ def test_no_one_stages_the_month_again_under_a_step(database, in_order, step, af
     def go_on() -> None:
         own = Database(database.uri)
         try:
-            own.step(f"tasks/{step}.sql", FEBRUARY, "labels")
+            own.seal(FEBRUARY) if step == "seal" else own.step(f"tasks/{step}.sql", FEBRUARY, "labels")
         except psycopg.errors.RaiseException as error:
             ended.append(str(error))
         else:
@@ -410,3 +414,23 @@ def test_builds_of_two_bases_are_not_audited_until_they_are_built_again(database
         database.upsert(FEBRUARY, table)
     assert database.query("select user_id from labels order by 1") == [("ann",), ("bob",), ("cid",)]
     assert database.verify() == []
+
+
+def test_what_was_built_again_after_the_gate_is_audited_again_before_it_is_sealed(database, in_order):
+    database.load_month(JANUARY, DELIVERIES[JANUARY])
+    database.build_month(FEBRUARY, DELIVERIES[FEBRUARY])
+    passed = database.gate(FEBRUARY)
+    database.stage(FEBRUARY, "labels", delivery("nobody")["labels"])
+    database.build(FEBRUARY, "labels")
+    before = database.contents(ledger=True)
+    with pytest.raises(psycopg.errors.SerializationFailure, match="were built again since the gate has passed them"):
+        database.run(render_task("tasks/seal.sql", FEBRUARY, run_id=database.run_id, gate=passed | {"warnings": []}))
+    with pytest.raises(TaskRefused, match=r"Rows without a user:\n  - labels of 2024-02-29: 1 row.* 'nobody'"):
+        run_task("seal", database, FEBRUARY, gate=passed)
+    assert database.contents(ledger=True) == before
+    database.stage(FEBRUARY, "labels", DELIVERIES[FEBRUARY]["labels"])
+    database.build(FEBRUARY, "labels")
+    assert run_task("seal", database, FEBRUARY, gate=passed)["ledger_rows_written"] == 6
+    for table in TABLES:
+        database.upsert(FEBRUARY, table)
+    assert database.contents() == in_order[FEBRUARY]

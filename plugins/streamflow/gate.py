@@ -28,8 +28,9 @@ class GateOperator(SqlStepOperator):
         kwargs: SqlStepOperator's.
 
     Returns (XCom):
-        ``as_of``, ``month`` (new, unchanged, late or restated), ``previous``, the nearest earlier sealed month, and
-        ``warnings``, a sentence for each thing that is odd but let through.
+        ``as_of``, ``month`` (new, unchanged, late or restated), ``previous``, the nearest earlier sealed month,
+        ``warnings``, a sentence for each thing that is odd but let through, and ``builds``, which no others are sealed
+        for.
 
     Raises:
         TaskRefused: if rows refer to no user, or if sealed snapshots would change without ``restate``.
@@ -60,7 +61,8 @@ class GateOperator(SqlStepOperator):
             self.log.warning("%s", line)
         kind = _kind(found)
         self.log.info("The gate is open: %s is %s.", found["as_of"], kind)
-        return {"as_of": found["as_of"], "month": kind, "previous": found["previous"], "warnings": warnings}
+        passed = {name: found[name] for name in ("as_of", "previous", "builds")}
+        return passed | {"month": kind, "warnings": warnings}
 
 
 def audit(hook: Any, found: dict[str, Any], restate: bool, changes_sql: str, report: Path) -> None:

@@ -39,7 +39,8 @@ class SealOperator(SqlStepOperator):
     """Seal the month, and add an event to a snapshot's asset for each revision that the run has written to the ledger.
 
     An event's extra has the revision's ``as_of``, number and counts. A run that changes nothing adds no event. If
-    another run has sealed a month since the snapshots were built, they are built and audited again, here.
+    another run has sealed a month since the snapshots were built, or they are not those that the gate has passed, they
+    are built and audited again, here.
 
     Raises:
         TaskRefused: if what was built again must not be published.
@@ -59,7 +60,10 @@ class SealOperator(SqlStepOperator):
                 self.log.info("%s: they are built again.", moved.diag.message_primary)
                 self._build_again(context)
         else:
-            raise NotYet(f"Other runs have sealed months {_TRIES} times while this one built its snapshots.")
+            raise NotYet(
+                f"Other runs have sealed months {_TRIES} times while this one built its snapshots.",
+                to_do="nothing, if Airflow tries again by itself; else clear this task when they have ended.",
+            )
         events = context["outlet_events"][SEALED]
         for revision in sealed["revisions"]:
             asset = asset_of(TABLES[revision["table_name"]])
@@ -68,7 +72,8 @@ class SealOperator(SqlStepOperator):
 
     def _build_again(self, context: Any) -> None:
         """Do what the tasks ``snapshot`` and ``gate`` did, on what is sealed now."""
-        as_of, restate = context["ti"].xcom_pull("check_month")["as_of"], context["params"]["restate"]
+        passed, restate = context["ti"].xcom_pull("gate"), context["params"]["restate"]
+        as_of = passed["as_of"]
         sql = partial(render_task, as_of=as_of, run_id=context["run_id"], restate=restate)
         hook = self.get_db_hook()
         with refusals():
@@ -77,3 +82,4 @@ class SealOperator(SqlStepOperator):
             found = hook.run(sql("tasks/gate.sql"), handler=last_row)
         report = settings.report_path(self.conn_id, as_of, "changes.csv")
         audit(hook, found, restate, sql("parts/changed_cells.sql"), report)
+        self.sql = sql("tasks/seal.sql", gate=passed | {"builds": found["builds"]})

@@ -46,6 +46,7 @@ class SqlStepOperator(SQLExecuteQueryOperator):
             raise NotYet(
                 "Live does not have all users of the newest sealed snapshot yet.",
                 "Another run has sealed a month, and has not brought its users there.",
+                to_do="nothing, if Airflow tries again by itself; else clear this task when that run has ended.",
             ) from None
         for name, value in (found or {}).items():
             if value != "" and not isinstance(value, list | dict):

@@ -62,7 +62,7 @@ def render_task(
     run_id: str,
     restate: bool = False,
     folder: str = "",
-    warnings: list[str] | None = None,
+    gate: dict[str, Any] | None = None,
 ) -> str:
     """Return the SQL that a task of the month runs, as Airflow renders it.
 
@@ -73,9 +73,9 @@ def render_task(
         run_id: the run.
         restate: the run's param.
         folder: the month's folder, which ``check_month`` returns.
-        warnings: what ``gate`` returns.
+        gate: what ``gate`` returns.
     """
-    xcoms = {"check_month": {"as_of": as_of, "folder": folder}, "gate": {"warnings": warnings or []}}
+    xcoms = {"check_month": {"as_of": as_of, "folder": folder}, "gate": gate or {"warnings": [], "builds": None}}
     return render(
         path,
         params={"as_of": as_of, "restate": restate},

@@ -15,4 +15,4 @@ params = {"as_of": "2024-01-31", "restate": False}
 data_interval_end = "2024-01-31"
 run_id = "manual__lint"
 task = SimpleNamespace(table=tables["subscriptions"])
-ti = SimpleNamespace(xcom_pull={"check_month": {"folder": "month_000"}, "gate": {"warnings": []}}.get)
+ti = SimpleNamespace(xcom_pull={"check_month": {"folder": "month_000"}, "gate": {"warnings": [], "builds": ""}}.get)

@@ -1,3 +1,9 @@
+-- Which builds a month has: another text whenever a table is built again.
+create or replace function staging.builds_of(month date) returns text
+language sql stable as $$
+    select string_agg(build_id::text, ' ' order by table_name) from staging.builds where as_of = month
+$$;
+
 -- Stops a run unless all its tables are validated and built, from the files that are staged.
 create or replace function staging.assert_built(month date, run text) returns void
 language plpgsql stable as $$

@@ -21,6 +21,7 @@ begin
         file.as_of,
         file.table_name,
         run as run_id,
+        gen_random_uuid() as build_id,
         file.file_sha256,
         file.not_delivered,
         (select count(*) from public.deliveries) as base,

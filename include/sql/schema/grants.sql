@@ -43,6 +43,7 @@ if to_regrole('streamflow_ingest') is not null then
         staging.months_to_compare(date, text),
         staging.finish_build(date, text, text),
         staging.assert_built(date, text),
+        staging.builds_of(date),
         staging.seal_month(date, text, boolean, jsonb),
         staging.drop_month(date, text)
     to streamflow_ingest;

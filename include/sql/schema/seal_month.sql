@@ -1,7 +1,7 @@
 -- Publishes a month: the one way to change what is sealed. Its caller may call it and nothing else: it attaches tables
 -- that only the owner could shape and has counted, checks every sealed month that it changes, and writes the ledger
 -- itself. For a month in order it takes milliseconds, whatever its size.
-create or replace function staging.seal_month(month date, run text, restate boolean, odd jsonb) returns jsonb
+create or replace function staging.seal_month(month date, run text, restate boolean, audit jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp set datestyle = 'ISO' as $$
 declare
     build staging.builds;
@@ -9,7 +9,7 @@ declare
     unchanged bigint;
     changed date[];
     counts staging.counts;
-    warnings text[] := array(select jsonb_array_elements_text(odd));
+    warnings text[] := array(select jsonb_array_elements_text(audit -> 'warnings'));
 begin
     -- at any other level months that were sealed meanwhile would not be seen
     perform staging.assert_true(
@@ -36,6 +36,11 @@ begin
         raise serialization_failure using
             message = format('another run has sealed a month since the snapshots of %s were built', month),
             hint = 'build them again: {{ run_again }}.';
+    end if;
+    if staging.builds_of(month) is distinct from audit ->> 'builds' then
+        raise serialization_failure using
+            message = format('the snapshots of %s were built again since the gate has passed them', month),
+            hint = 'let the gate see them: {{ run_again }}.';
     end if;
     for build in
         select * from staging.builds where as_of = month and is_built order by table_name <> 'users', table_name

@@ -32,6 +32,7 @@ create unlogged table if not exists staging.builds (
     as_of date,
     table_name text,
     run_id text not null,
+    build_id uuid not null,
     file_sha256 text not null,
     not_delivered text[] not null,
     base bigint not null,
@@ -46,6 +47,7 @@ create unlogged table if not exists staging.builds (
     primary key (as_of, table_name)
 );
 
+comment on column staging.builds.build_id is 'another one whenever the table is built again';
 comment on column staging.builds.base is 'rows of the ledger when the build began: a seal since then adds to them';
 comment on column staging.builds.previous is 'the nearest earlier sealed month';
 comment on column staging.builds.is_built is 'false: the month is sealed with this very file, and nothing is built';

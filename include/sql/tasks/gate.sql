@@ -3,8 +3,8 @@
 -- What must hold before {{ as_of }} is published. Read-only.
 --
 -- takes:  the builds of {{ as_of }}, and their changes in sealed months
--- leaves: one row: where the month stands, what is odd about it, rows that refer to no user, and what would change
---         in sealed months; fails unless all tables are validated and built on what is sealed now
+-- leaves: one row: where the month stands, which builds it is about, what is odd about them, rows that refer to no
+--         user, and what would change in sealed months; fails unless all tables are validated and built
 {% include 'parts/session.sql' %}
 select staging.assert_built(date '{{ as_of }}', {{ run_id | literal }});
 
@@ -85,6 +85,7 @@ select
     (select max(as_of)::text from public.deliveries) as newest_sealed,
     month.is_sealed,
     (select max(as_of)::text from same_files) as same_files_as,
+    staging.builds_of(month.as_of) as builds,
     (
         select delivered from public.current_deliveries
         where as_of = month.previous and table_name = 'users'

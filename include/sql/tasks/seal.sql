@@ -1,7 +1,7 @@
 {% from 'parts/month.sql' import as_of with context -%}
 -- Publishes {{ as_of }}: its snapshots, the sealed months that it changes, and the ledger, in one short transaction.
 --
--- takes:  the six builds that the gate has passed, and their lists of changes in sealed months
+-- takes:  the six builds, their lists of changes in sealed months, and what the gate has said of these very builds
 -- leaves: what schema/seal_month.sql says; it is a function of the owner's, so that no other statement writes to
 --         sealed snapshots or the ledger
 {% include 'parts/session.sql' %}
@@ -12,5 +12,5 @@ select
     result -> 'revisions' as revisions
 from staging.seal_month(
     date '{{ as_of }}', {{ run_id | literal }}, {{ params.restate | lower }},
-    {{ ti.xcom_pull('gate')['warnings'] | tojson | literal }}::jsonb
+    {{ ti.xcom_pull('gate') | tojson | literal }}::jsonb
 ) as result;
