@@ -7,7 +7,7 @@ SHELL := /bin/bash
 
 PYTHON ?= python3
 UV := .local/uv/bin/uv
-export DELIVERIES USERS PEERS ONLY HISTORY SCHEDULER
+export DELIVERIES USERS PEERS ONLY HISTORY SCHEDULER BESIDE
 export PYTHONDONTWRITEBYTECODE :=
 
 WITH_SERVER = .venv/bin/python tools/embedded.py run
@@ -47,7 +47,7 @@ env: ## write .env for docker-compose.yaml, with fresh secrets; never overwrites
 deploy-check: setup ## bring docker-compose.yaml up with two workers, kill one, check everything, take it down (needs docker)
 	@.venv/bin/python tools/deploy_check.py
 
-bench: setup ## measure the month beside psql, pandas and peers (USERS="7043 100000" PEERS=1 ONLY="floor package" HISTORY=36 SCHEDULER=1)
+bench: setup ## measure the month beside psql, pandas and peers (USERS="7043 100000" PEERS=1 ONLY="floor package" BESIDE=../old HISTORY=36 SCHEDULER=1)
 	@.venv/bin/python bench/run.py
 
 lint: setup ## ruff for Python, sqlfluff for SQL

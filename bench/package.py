@@ -22,16 +22,17 @@ from task_instance where run_id = '{run}' and dag_id = '{dag}' order by start_da
 
 
 class Airflow:
-    """An Airflow home of the bench: its own metadata database, the checkout's DAGs and plugins, and the listener."""
+    """An Airflow home of the bench: its own metadata database, a checkout's DAGs and plugins, and the listener."""
 
-    def __init__(self, server: Server, name: str, data: str, deliveries: Path) -> None:
+    def __init__(self, server: Server, name: str, data: str, deliveries: Path, checkout: Path = ROOT) -> None:
         self.server = server
+        self.checkout = checkout
         self.name = name
         self.home = WORK / "airflow" / name
         shutil.rmtree(self.home, ignore_errors=True)
         plugins = self.home / "plugins"
         plugins.mkdir(parents=True)
-        for path in (ROOT / "plugins").iterdir():
+        for path in (checkout / "plugins").iterdir():
             if path.name != "__pycache__":
                 (plugins / path.name).symlink_to(path)
         (plugins / "bench_listener.py").symlink_to(BENCH / "listener.py")
@@ -41,7 +42,7 @@ class Airflow:
         self.data = data
         self.env = clean_environment(
             AIRFLOW_HOME=self.home,
-            AIRFLOW__CORE__DAGS_FOLDER=ROOT / "dags",
+            AIRFLOW__CORE__DAGS_FOLDER=checkout / "dags",
             AIRFLOW__CORE__PLUGINS_FOLDER=plugins,
             AIRFLOW__CORE__LOAD_EXAMPLES="False",
             AIRFLOW__CORE__EXECUTOR="LocalExecutor",
@@ -60,7 +61,7 @@ class Airflow:
 
     def write_shape(self) -> int:
         """Write down the shape of the month's DAG for the empty one; return the number of tasks."""
-        command = [sys.executable, BENCH / "shape.py", ROOT / "dags"]
+        command = [sys.executable, BENCH / "shape.py", self.checkout / "dags"]
         env = {name: value for name, value in self.env.items() if name != "BENCH_TASKS"}
         done = subprocess.run(command, env=env, check=True, stdout=subprocess.PIPE, text=True)
         shape = done.stdout.strip().splitlines()[-1]
@@ -123,11 +124,11 @@ class Package:
     name = "package"
     title = "this package, airflow dags test"
 
-    def __init__(self, server: Server, users: int, deliveries: Path) -> None:
+    def __init__(self, server: Server, users: int, deliveries: Path, checkout: Path = ROOT) -> None:
         self.server = server
         self.database = f"bench_{self.name}_{users}"
         server.create(self.database)
-        self.airflow = Airflow(server, str(users), self.database, deliveries)
+        self.airflow = Airflow(server, f"{self.name}_{users}", self.database, deliveries, checkout)
         self.airflow.write_shape()
 
     def month(self, delivery: Delivery, previous: Delivery | None) -> dict[str, Any]:
@@ -201,3 +202,10 @@ class Package:
     def close(self) -> None:
         """Drop what is not measured any more."""
         self.airflow.close()
+
+
+class Beside(Package):
+    """The package of another checkout, such as the code before a change."""
+
+    name = "beside"
+    title = "the package of BESIDE, airflow dags test"

@@ -13,6 +13,7 @@ TITLES = {
     "floor": "psql floor, one connection",
     "floor_2": "psql floor, two connections, keys after 1st load",
     "package": "this package: airflow dags test, whole",
+    "beside": "the package of BESIDE, whole",
     "database": "  its load + upsert + snapshot + seal, in tasks",
     "net": "  the same less that of empty tasks",
     "server": "  the same, the server's own seconds",
@@ -84,9 +85,9 @@ def months_table(result: dict[str, Any]) -> str:
     return f"{result['users']:,} users, month {result['month']}\n" + grid(head, rows)
 
 
-def steps_table(results: list[dict[str, Any]]) -> str:
-    """Return the package's steps, a column a size and month."""
-    packages = [result["package"] for result in results]
+def steps_table(results: list[dict[str, Any]], name: str = "package") -> str:
+    """Return the steps of this package, or of the one beside it, a column a size and month."""
+    packages = [result[name] for result in results]
     steps = list(dict.fromkeys(step for package in packages for step in package["steps"]))
     rows = [["start-up", *(one["startup_seconds"] for one in packages)]]
     for step in steps:
@@ -97,14 +98,23 @@ def steps_table(results: list[dict[str, Any]]) -> str:
     rows.append(["between tasks", *(one["between_tasks_seconds"] for one in packages)])
     rows.append(["shut-down", *(one["shutdown_seconds"] for one in packages)])
     rows.append(["whole", *(one["seconds"] for one in packages)])
-    rows.append(["import of GX alone", *(result["import_gx_seconds"] for result in results)])
+    if name == "package":
+        rows += empty_rows(results)
+    head = ("seconds", *(f"{result['users']:,} / {result['month']}" for result in results))
+    title = TITLES[name].partition(":")[0].partition(",")[0]
+    title = title[0].upper() + title[1:]
+    return f"{title}, a step summed over its tasks (users / month)\n" + grid(head, rows)
+
+
+def empty_rows(results: list[dict[str, Any]]) -> list[list[Any]]:
+    """Return what Airflow and Great Expectations take by themselves, a column a size and month."""
+    rows = [["import of GX alone", *(result["import_gx_seconds"] for result in results)]]
     rows.append(["empty tasks: start-up", *(result["empty"]["startup_seconds"] for result in results)])
     rows.append(["empty tasks: shut-down", *(result["empty"]["shutdown_seconds"] for result in results)])
     rows.append(["empty tasks: whole", *(result["empty"]["seconds"] for result in results)])
     rows.append(["an empty task, inside", *(result["empty"]["seconds_in_a_task"] for result in results)])
     rows.append(["an empty task, start to start", *(result["empty"]["seconds_a_task"] for result in results)])
-    head = ("seconds", *(f"{result['users']:,} / {result['month']}" for result in results))
-    return "This package, a step summed over its tasks (users / month)\n" + grid(head, rows)
+    return rows
 
 
 def memory_table(results: list[dict[str, Any]]) -> str:
@@ -138,12 +148,13 @@ def text(found: dict[str, Any]) -> str:
         parts += [months_table(result) for result in results]
         if "package" in results[0]:
             parts += [steps_table(results), memory_table(results)]
+        if "beside" in results[0]:
+            parts.append(steps_table(results, "beside"))
         if "rules" in results[0]:
             parts.append(rules_note(results))
     if history := found.get("history"):
         parts.append(history_table(history))
-    if scheduler := found.get("scheduler"):
-        parts.append(scheduler_table(scheduler))
+    parts += [scheduler_table(found[name]) for name in ("scheduler", "scheduler_beside") if name in found]
     return "\n\n".join(["", *parts])
 
 
@@ -171,7 +182,7 @@ def scheduler_table(scheduler: dict[str, Any]) -> str:
         for dag in ("streamflow_monthly_ingest", "empty_month")
     )
     return (
-        f"{scheduler['users']:,} users\n{grid(head, rows)}\n"
+        f"{scheduler['users']:,} users, {scheduler['checkout']}\n{grid(head, rows)}\n"
         f"Medians: the month {month:.1f} s, empty tasks {empty:.1f} s, ratio {month / empty:.2f}"
     )
 

@@ -1,7 +1,8 @@
 """Measure the month side by side, in one run, interleaved; `make bench`. Prints tables, writes JSON and a plot.
 
 Environment: USERS (sizes, default 7043 100000 1000000), PEERS=1 (dlt and dbt too), ONLY (names of contenders),
-HISTORY=36 (instead: so many small months), SCHEDULER=1 (instead: a real scheduler against empty tasks).
+BESIDE (another checkout, whose package is measured too), HISTORY=36 (instead: so many small months), SCHEDULER=1
+(instead: a real scheduler against empty tasks; its USERS is one size, 7043 if not set).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 import report
 from common import WORK, Delivery, Failed, Server, deliveries
 from floor import Floor, FloorOfTwo, Rules
-from package import Package
+from package import Beside, Package
 from peers import Baseline, Dbt, Dlt
 
 MONTHS = 2
@@ -46,6 +47,8 @@ def contenders(server: Server, users: int, months: list[Delivery], names: tuple[
         found["rules"] = Rules(found["floor"])
     if "package" in names:
         found["package"] = Package(server, users, months[0].folder.parent)
+    if checkout := os.environ.get("BESIDE"):
+        found["beside"] = Beside(server, users, months[0].folder.parent, Path(checkout).resolve())
     for kind in (FloorOfTwo, Baseline, Dlt, Dbt):
         if kind.name in names:
             found[kind.name] = kind(server, users)
@@ -108,7 +111,10 @@ def main() -> None:
         elif os.environ.get("SCHEDULER"):
             from scheduler import run_scheduler
 
-            found["scheduler"] = run_scheduler(server)
+            users = int(os.environ.get("USERS") or 7043)
+            found["scheduler"] = run_scheduler(server, users)
+            if checkout := os.environ.get("BESIDE"):
+                found["scheduler_beside"] = run_scheduler(server, users, Path(checkout).resolve())
         else:
             found["results"] = []
             for users in map(int, (os.environ.get("USERS") or SIZES).split()):

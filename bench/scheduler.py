@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from common import BENCH, ROOT, WORK, Failed, Server, deliveries
@@ -16,25 +17,25 @@ from package import Airflow, by_step
 
 from ports import free_port
 
-USERS = 7043
 MONTHS = 4
 PATIENCE = 600  # seconds for a run
-BUNDLES = [
-    {"name": name, "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle", "kwargs": {"path": str(path)}}
-    for name, path in (("dags-folder", ROOT / "dags"), ("bench", BENCH / "dags"))
-]
 
 
 @contextmanager
 def services(airflow: Airflow) -> Iterator[None]:
     """Keep what `make ui` starts up on localhost, with logs and password in the bench's folder."""
+    local = "airflow.dag_processing.bundles.local.LocalDagBundle"
+    bundles = [
+        {"name": name, "classpath": local, "kwargs": {"path": str(path)}}
+        for name, path in (("dags-folder", airflow.checkout / "dags"), ("bench", BENCH / "dags"))
+    ]
     airflow.env |= {
         "PORT": str(free_port()),
-        "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(BUNDLES),
+        "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles),
     }
     with (WORK / "logs" / "scheduler.log").open("w") as log:
         process = subprocess.Popen(
-            [sys.executable, ROOT / "tools" / "ui.py", airflow.home],
+            [sys.executable, airflow.checkout / "tools" / "ui.py", airflow.home],
             env=airflow.env,
             stdout=log,
             stderr=log,
@@ -94,12 +95,12 @@ def trigger(airflow: Airflow, dag: str, conf: dict[str, str], what: str) -> dict
     return took
 
 
-def run_scheduler(server: Server) -> dict[str, Any]:
+def run_scheduler(server: Server, users: int, checkout: Path = ROOT) -> dict[str, Any]:
     """Run some months and the empty DAG in turns; an empty run before them warms up."""
-    months = deliveries(USERS, MONTHS)
+    months = deliveries(users, MONTHS)
     database = "bench_scheduler"
     server.create(database)
-    airflow = Airflow(server, "scheduler", database, months[0].folder.parent)
+    airflow = Airflow(server, "scheduler", database, months[0].folder.parent, checkout)
     airflow.write_shape()
     runs = []
     with services(airflow):
@@ -116,4 +117,4 @@ def run_scheduler(server: Server) -> dict[str, Any]:
             runs.append(trigger(airflow, "streamflow_monthly_ingest", {"as_of": delivery.as_of}, what))
     airflow.close()
     server.drop(database)
-    return {"users": USERS, "runs": runs}
+    return {"users": users, "checkout": str(checkout), "runs": runs}

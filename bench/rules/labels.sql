@@ -7,7 +7,6 @@ select
     (count(*) < 1)::int as row_count,
     count(*) filter (where user_id is null) as user_id_null,
     count(user_id) - count(distinct user_id) as user_id_unique,
-    ('boolean' <> (select format_type(atttypid, atttypmod) from pg_attribute where attrelid = 'staging.labels'::regclass and attname = 'churn_label'))::int as churn_label_type,
     count(*) filter (where churn_label is null) as churn_label_null,
     (count(churn_label)::numeric / count(*) not between 0 and 1)::int as churn_label_share
 from staging.labels;

@@ -7,7 +7,6 @@ select
     (count(*) < 1)::int as row_count,
     count(*) filter (where user_id is null) as user_id_null,
     count(user_id) - count(distinct user_id) as user_id_unique,
-    ('integer' <> (select format_type(atttypid, atttypmod) from pg_attribute where attrelid = 'staging.payments_agg_90d'::regclass and attname = 'failed_payments_90d'))::int as failed_payments_90d_type,
     count(*) filter (where failed_payments_90d not between 0 and 10000) as failed_payments_90d_between,
     (count(failed_payments_90d)::numeric / count(*) not between 0 and 1)::int as failed_payments_90d_share,
     (avg(failed_payments_90d) not between 0 and 1000000)::int as failed_payments_90d_mean

@@ -7,8 +7,6 @@ select
     (count(*) < 1)::int as row_count,
     count(*) filter (where user_id is null) as user_id_null,
     count(user_id) - count(distinct user_id) as user_id_unique,
-    ('integer' <> (select format_type(atttypid, atttypmod) from pg_attribute where attrelid = 'staging.support_agg_90d'::regclass and attname = 'support_tickets_90d'))::int as support_tickets_90d_type,
-    ('numeric' <> (select format_type(atttypid, atttypmod) from pg_attribute where attrelid = 'staging.support_agg_90d'::regclass and attname = 'ticket_avg_resolution_hrs_90d'))::int as ticket_avg_resolution_hrs_90d_type,
     count(*) filter (where support_tickets_90d not between 0 and 10000) as support_tickets_90d_between,
     count(*) filter (where ticket_avg_resolution_hrs_90d not between 0 and 100000) as ticket_avg_resolution_hrs_90d_between,
     (count(support_tickets_90d)::numeric / count(*) not between 0 and 1)::int as support_tickets_90d_share,
