@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from pathlib import Path
 
 import pendulum
 from airflow.providers.standard.operators.python import PythonOperator
@@ -12,20 +11,18 @@ from airflow.sdk import DAG, Param, TaskGroup
 from streamflow import docs, settings
 from streamflow.alerts import Notifier, seal_deadline
 from streamflow.check_month import check_month
+from streamflow.drift import EXPECTATIONS
 from streamflow.gate import GateOperator
 from streamflow.load import LoadCsvOperator
 from streamflow.refusal import RETRY_POLICY
 from streamflow.seal import SEALED, SealOperator
 from streamflow.sql import PrepareOperator, SqlStepOperator
 from streamflow.tables import TABLES
-from streamflow.templating import AS_OF, FILTERS, MACROS
+from streamflow.templating import AS_OF, FILTERS, MACROS, SQL_FOLDER
 from streamflow.timetable import MonthEndTimetable
 from streamflow.validate import ValidateOperator
 from streamflow.wait_for_month import MonthFolderSensor
 
-INCLUDE = Path(__file__).parents[1] / "include"
-BOUNDS = INCLUDE / "expectations" / "bounds.json"
-DB = {"conn_id": "streamflow_db"}
 START = pendulum.datetime(2024, 1, 1)
 FOLDER = "{{ ti.xcom_pull('check_month')['folder'] }}"
 
@@ -43,6 +40,8 @@ with DAG(
     deadline=seal_deadline(),
     default_args={
         "owner": "streamflow",
+        "conn_id": "streamflow_db",
+        "fs_conn_id": "streamflow_fs",
         "retries": 2,
         "retry_delay": timedelta(seconds=settings.retry_delay()),
         "retry_policy": RETRY_POLICY,
@@ -63,7 +62,7 @@ with DAG(
             description="Yes, change what is already sealed: needed when corrected or late files alter sealed months.",
         ),
     },
-    template_searchpath=str(INCLUDE / "sql"),
+    template_searchpath=str(SQL_FOLDER),
     user_defined_macros=MACROS | {"first_month": settings.first_month},
     user_defined_filters=FILTERS,
 ) as dag:
@@ -74,12 +73,13 @@ with DAG(
         op_kwargs={"as_of": "{{ params.as_of or '' }}", "first_month": "{{ first_month() }}"},
     )
     prepare = PrepareOperator(
-        task_id="prepare", doc_md=docs.PREPARE, schema_sql="schema.sql", sql="tasks/prepare.sql", **DB
+        task_id="prepare",
+        doc_md=docs.PREPARE,
+        sql="tasks/prepare.sql",
     )
     wait = MonthFolderSensor(
         task_id="wait_for_month",
         doc_md=docs.WAIT_FOR_MONTH,
-        fs_conn_id="streamflow_fs",
         filepath=FOLDER,
         settle_seconds=settings.settle_seconds(),
         poke_interval=settings.poke_interval(),
@@ -91,47 +91,41 @@ with DAG(
         doc_md=docs.GATE,
         sql="tasks/gate.sql",
         changes_sql="parts/changed_cells.sql",
-        bounds=BOUNDS,
-        as_of=AS_OF,
-        restate="{{ params.restate | lower }}",
-        **DB,
     )
-    seal = SealOperator(task_id="seal", doc_md=docs.SEAL, sql="tasks/seal.sql", outlets=[SEALED], **DB)
-    clean_up = SqlStepOperator(task_id="drop_staging", doc_md=docs.DROP_STAGING, sql="tasks/drop_staging.sql", **DB)
+    seal = SealOperator(task_id="seal", doc_md=docs.SEAL, sql="tasks/seal.sql", outlets=[SEALED])
+    clean_up = SqlStepOperator(task_id="drop_staging", doc_md=docs.DROP_STAGING, sql="tasks/drop_staging.sql")
 
     for table in TABLES.values():
         with TaskGroup(table.name, tooltip=f"{table.file_name} into staging, checked, and built"):
-            stage = SqlStepOperator(task_id="stage", doc_md=docs.STAGE, sql="tasks/stage.sql", table=table, **DB)
+            stage = SqlStepOperator(task_id="stage", doc_md=docs.STAGE, sql="tasks/stage.sql", table=table)
             load = LoadCsvOperator(
                 task_id="load",
                 doc_md=docs.LOAD,
                 table=table,
                 as_of=AS_OF,
                 folder=FOLDER,
-                fs_conn_id="streamflow_fs",
                 record_sql="parts/record_file.sql",
-                **DB,
             )
             validate = ValidateOperator(
                 task_id="validate",
                 doc_md=docs.VALIDATE,
                 table=table,
                 as_of=AS_OF,
-                suite=INCLUDE / "expectations" / f"{table.name}.json",
-                bounds=BOUNDS,
-                fs_conn_id="streamflow_fs",
+                suite=EXPECTATIONS / f"{table.name}.json",
                 staged_sql="parts/staged_file.sql",
                 passed_sql="parts/mark_validated.sql",
-                **DB,
             )
             snapshot = SqlStepOperator(
-                task_id="snapshot", doc_md=docs.SNAPSHOT, sql="tasks/snapshot.sql", table=table, **DB
+                task_id="snapshot",
+                doc_md=docs.SNAPSHOT,
+                sql="tasks/snapshot.sql",
+                table=table,
             )
         wait >> stage >> load >> validate >> snapshot >> gate
 
     with TaskGroup("upsert", tooltip="live brought to the newest sealed snapshot"):
         upserts = [
-            SqlStepOperator(task_id=table.name, doc_md=docs.UPSERT, sql="tasks/upsert.sql", table=table, **DB)
+            SqlStepOperator(task_id=table.name, doc_md=docs.UPSERT, sql="tasks/upsert.sql", table=table)
             for table in TABLES.values()
         ]
         upserts[0] >> upserts[1:]  # users first: the others refer to them
@@ -140,6 +134,6 @@ with DAG(
     gate >> seal >> upserts[0]
     upserts >> clean_up
 
-    # Airflow drops the tasks of a run before their start and calls it a success; here the guard is to refuse it
+    # Airflow drops the tasks of a run before their start and calls it a success; check_month is to reject it
     for task in dag.tasks:
         task.start_date = pendulum.datetime(1970, 1, 1)

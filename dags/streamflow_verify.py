@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from pathlib import Path
 
 import pendulum
 from airflow.sdk import DAG
 
-from streamflow import docs
+from streamflow import docs, settings
 from streamflow.alerts import Notifier
 from streamflow.refusal import RETRY_POLICY
 from streamflow.seal import asset_of
 from streamflow.tables import TABLES
-from streamflow.templating import MACROS
+from streamflow.templating import MACROS, SQL_FOLDER
 from streamflow.verify import VerifyOperator
 
 with DAG(
@@ -28,11 +27,11 @@ with DAG(
     default_args={
         "owner": "streamflow",
         "retries": 2,
-        "retry_delay": timedelta(minutes=1),
+        "retry_delay": timedelta(seconds=settings.retry_delay()),
         "retry_policy": RETRY_POLICY,
     },
     tags=["streamflow", "weekly", "verify"],
-    template_searchpath=str(Path(__file__).parents[1] / "include" / "sql"),
+    template_searchpath=str(SQL_FOLDER),
     user_defined_macros=MACROS,
 ):
     VerifyOperator(

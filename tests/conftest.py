@@ -30,12 +30,16 @@ os.environ |= {
     "GX_ANALYTICS_ENABLED": "false",
 }
 
+import hypothesis  # noqa: E402
 import psycopg  # noqa: E402
 import pytest  # noqa: E402
 
 import embedded  # noqa: E402
 import install_schema  # noqa: E402
 from months import Database  # noqa: E402
+
+hypothesis.settings.register_profile("untimed", deadline=None)  # the machine is shared: how long it takes says nothing
+hypothesis.settings.load_profile("untimed")
 
 REAL_DELIVERIES = ROOT.parent / "shared" / "data" / "streamflow"
 

@@ -111,7 +111,6 @@ def fresh_database(server, schema):
 
 @settings(
     max_examples=200,
-    deadline=None,
     suppress_health_check=list(HealthCheck),
     phases=[Phase.explicit, Phase.generate],
     derandomize=True,

@@ -789,6 +789,23 @@ def test_a_file_that_is_loaded_anew_while_it_is_validated_does_not_pass_unseen(d
     assert database.contents(ledger=True) == before
 
 
+@pytest.mark.parametrize("step", ["stage", "load", "validate", "snapshot"])
+def test_a_step_of_a_run_whose_month_another_run_has_taken_ends_readably(database, february, step):
+    run = february("labels")
+    run.begin()
+    for done in ("stage", "load", "validate", "snapshot"):
+        if done == step:
+            break
+        run.stage(done)
+    other = february("labels")
+    other.database = Database(database.uri, run_id="somebody else", first_month="2024-01")
+    other.begin()
+    with pytest.raises(Refused, match=r"run somebody else has taken over the month 2024-02-29,\n") as refused:
+        run.stage(step)
+    assert isinstance(refused.value.error, TaskRefused)
+    assert "What to do: let that run finish, or run the month again" in refused.value.message
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else, and root may read everything")
 def test_a_file_that_may_not_be_read_is_named(database, february, completed, docs):
     run = february("labels")

@@ -287,7 +287,6 @@ def validate(database, deliveries):
         content: bytes,
         as_of: str = JANUARY,
         suite: Path | None = None,
-        bounds: Path | None = None,
     ) -> dict:
         (deliveries / f"{table}.csv").write_bytes(content)
         database.stage(as_of, table, content, is_validated=False)
@@ -296,7 +295,6 @@ def validate(database, deliveries):
             table=TABLES[table],
             as_of=as_of,
             suite=suite or SUITES / f"{table}.json",
-            bounds=bounds or SUITES / "bounds.json",
             fs_conn_id="streamflow_fs",
             staged_sql=render("parts/staged_file.sql", as_of, TABLES[table]),
             passed_sql=render("parts/mark_validated.sql", as_of, TABLES[table]),
@@ -397,12 +395,13 @@ def test_a_truncated_export_is_compared_with_the_month_before(database, validate
     assert f"The month before, {DECEMBER}, had 1000 rows." in str(refused.value)
 
 
-def test_bounds_are_data(database, validate, tmp_path):
+def test_bounds_are_data(database, validate, tmp_path, monkeypatch):
     bounds = json.loads((SUITES / "bounds.json").read_text())
     bounds["tables"]["labels"] = {"rows_at_least": 0.002}
     (tmp_path / "bounds.json").write_text(json.dumps(bounds))
     seal_before(database, "labels", delivered=1000)
-    assert validate("labels", batch("labels"), bounds=tmp_path / "bounds.json")["warnings"] == []
+    monkeypatch.setattr("streamflow.drift.EXPECTATIONS", tmp_path)
+    assert validate("labels", batch("labels"))["warnings"] == []
 
 
 def test_the_month_before_is_the_nearest_earlier_one_with_its_newest_revision(database, validate):

@@ -142,7 +142,7 @@ def test_no_one_stages_the_month_again_under_a_step(database, in_order, step, af
     def go_on() -> None:
         own = Database(database.uri)
         try:
-            own.seal(FEBRUARY) if step == "seal" else own.step(f"tasks/{step}.sql", FEBRUARY, "labels")
+            own.step(f"tasks/{step}.sql", FEBRUARY, "labels")
         except psycopg.errors.RaiseException as error:
             ended.append(str(error))
         else:
@@ -434,3 +434,18 @@ def test_what_was_built_again_after_the_gate_is_audited_again_before_it_is_seale
     for table in TABLES:
         database.upsert(FEBRUARY, table)
     assert database.contents() == in_order[FEBRUARY]
+
+
+def test_what_is_odd_about_builds_that_seal_makes_again_is_in_the_ledger(database, other):
+    """February was built when nothing was sealed that its users could be compared with."""
+    database.build_month(FEBRUARY, delivery("ann"))
+    passed = database.gate(FEBRUARY)
+    assert passed["users_before"] is None
+    other.load_month(JANUARY, delivery("ann", "bob", "cid"))
+    run_task("seal", database, FEBRUARY, gate=passed)
+    ((warnings,),) = database.query(
+        "select warnings from current_deliveries where as_of = %s and table_name = 'users'", FEBRUARY
+    )
+    assert [text.partition(" (")[0] for text in warnings] == [
+        "2 of the 3 users delivered for 2024-01-31 are not in this delivery"
+    ]

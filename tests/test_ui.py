@@ -150,8 +150,8 @@ def test_the_log_of_a_failing_validation_says_what_is_wrong(browser):
     said = browser.read(
         LOG, "labels of 2024-03-31: 1 of 6 rules are broken.", "What to do: correct labels.csv, then run"
     )
-    rule = "expect_column_proportion_of_unique_values_to_be_between"
-    assert f"column user_id: values must be unique ({rule}): 2 of 51 rows" in " ".join(said.split())
+    assert "column user_id: values must be unique (" in said
+    assert "2 of 51 rows" in said
     browser.take_picture("failing")
 
 

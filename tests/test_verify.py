@@ -104,11 +104,11 @@ def test_one_row_of_a_snapshot_is_found(two_months, damage, found):
             "update payments_agg_90d set failed_payments_90d = null where user_id = 'ann'",
             (
                 "payments_agg_90d of 2024-02-29\n    expected live equal to the newest snapshot\n"
-                "    found 1 row changed, for example user_id ann"
+                "    found 1 row changed, for example 'ann'"
             ),
         ),
-        ("delete from labels where user_id = 'cid'", "found 1 row missing, for example user_id cid"),
-        ("insert into users (user_id) values ('zoe')", "found 1 row added, for example user_id zoe"),
+        ("delete from labels where user_id = 'cid'", "found 1 row missing, for example 'cid'"),
+        ("insert into users (user_id) values ('zoe')", "found 1 row added, for example 'zoe'"),
     ],
 )
 def test_one_row_of_live_is_found_and_any_run_repairs_it(two_months, damage, found):
@@ -137,7 +137,7 @@ def test_a_run_between_seal_and_upsert_leaves_live_behind(two_months, done):
     for step in two_months.steps(MARCH, delivery("ann", "dot", watch_hours_30d=9)):
         if step == done:
             break
-    missing = r"labels of 2024-03-31\n.*\n    found 1 row missing, .* user_id dot\n    the run of 2024-03-31 has sealed"
+    missing = r"labels of 2024-03-31\n.*\n    found 1 row missing, .* 'dot'\n    the run of 2024-03-31 has sealed"
     with pytest.raises(TaskNotYet, match=missing) as behind:
         operator().execute({})  # which is tried again
     message = str(behind.value)

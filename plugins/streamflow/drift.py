@@ -10,16 +10,18 @@ from typing import Any
 
 from streamflow.tables import Table
 
+EXPECTATIONS = Path(__file__).parents[2] / "include" / "expectations"
 
-def read_bounds(path: str | Path, table: str) -> dict[str, float]:
-    """Return a table's bounds: the file's defaults, overridden by what it says of the table.
+
+def read_bounds(table: str) -> dict[str, float]:
+    """Return a table's bounds: the defaults of ``bounds.json``, overridden by what it says of the table.
 
     Returns:
         ``rows_at_least``, share of the month before's rows below which a file counts as truncated;
         ``null_share_change_at_most``, in shares of the rows; ``mean_change_at_most``, relative to the mean before;
         ``users_gone_at_most``, share of the users delivered the month before.
     """
-    bounds = json.loads(Path(path).read_text())
+    bounds = json.loads((EXPECTATIONS / "bounds.json").read_text())
     return bounds["defaults"] | bounds["tables"].get(table, {})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import logging
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -14,6 +15,8 @@ from streamflow.plain import as_cell, show
 from streamflow.refusal import RUN_AGAIN, Refusal, count, ends_task, wrap
 from streamflow.sql import SqlStepOperator
 
+log = logging.getLogger(__name__)
+
 _MAX_EXAMPLES = 20  # lines of the log
 
 
@@ -22,70 +25,65 @@ class GateOperator(SqlStepOperator):
 
     Args:
         changes_sql: query for what would change in sealed months (templated).
-        bounds: path of the bounds on what may differ from the month before.
-        as_of: the month (templated).
-        restate: whether sealed snapshots may change (templated; ``true`` or ``false``).
         kwargs: SqlStepOperator's.
 
     Returns (XCom):
-        ``as_of``, ``month`` (new, unchanged, late or restated), ``previous``, the nearest earlier sealed month,
-        ``warnings``, a sentence for each thing that is odd but let through, and ``builds``, which no others are sealed
-        for.
+        What :func:`audit` returns.
 
     Raises:
         TaskRefused: if rows refer to no user, or if sealed snapshots would change without ``restate``.
     """
 
-    template_fields: Sequence[str] = (*SqlStepOperator.template_fields, "changes_sql", "as_of", "restate")
+    template_fields: Sequence[str] = (*SqlStepOperator.template_fields, "changes_sql")
     template_fields_renderers = SqlStepOperator.template_fields_renderers | {"changes_sql": "sql"}
-    ui_color = "#f3e3c3"
 
-    def __init__(self, *, changes_sql: str, bounds: str | Path, as_of: str, restate: str, **kwargs: Any) -> None:
+    def __init__(self, *, changes_sql: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.changes_sql = changes_sql
-        self.bounds = str(bounds)
-        self.as_of = as_of
-        self.restate = restate
 
     @ends_task
     def execute(self, context: Any) -> dict[str, Any]:
         """Ask the database, and decide."""
-        report = settings.report_path(self.conn_id, self.as_of, "changes.csv")
-        report.unlink(missing_ok=True)  # what an earlier try has found
-        found = super().execute(context)
-        audit(self.get_db_hook(), found, self.restate == "true", self.changes_sql, report)
-        for line in _list(found["sealed_changes"]):
-            self.log.info("Restating%s", line.removeprefix("  -"))
-        warnings = _warnings(found, read_bounds(self.bounds, "users"))
-        for line in (line for warning in warnings for line in wrap(warning)):
-            self.log.warning("%s", line)
-        kind = _kind(found)
-        self.log.info("The gate is open: %s is %s.", found["as_of"], kind)
-        passed = {name: found[name] for name in ("as_of", "previous", "builds")}
-        return passed | {"month": kind, "warnings": warnings}
+        state = super().execute(context)
+        return audit(self.get_db_hook(), self.conn_id, state, context["params"]["restate"], self.changes_sql)
 
 
-def audit(hook: Any, found: dict[str, Any], restate: bool, changes_sql: str, report: Path) -> None:
-    """Stop a month that must not be published.
+def audit(hook: Any, conn_id: str, state: dict[str, Any], restate: bool, changes_sql: str) -> dict[str, Any]:
+    """Say what is odd about a month, and stop it if it must not be published.
 
     Args:
         hook: of the database.
-        found: what ``tasks/gate.sql`` returns.
+        conn_id: its connection; the list of all changes is in the folder of its reports.
+        state: what ``tasks/gate.sql`` returns.
         restate: whether sealed snapshots may change.
         changes_sql: query for what would change in them.
-        report: the CSV file that lists all of it.
+
+    Returns:
+        ``as_of``, ``month`` (``new``, ``late``, ``restated`` or ``sealed already and unchanged``), ``previous``, the
+        nearest earlier sealed month, ``warnings``, a sentence for each thing that is odd but let through, and
+        ``builds``, those that have passed: seal publishes no others.
 
     Raises:
         Refusal: if rows refer to no user, or if sealed snapshots would change without ``restate``.
     """
-    changes, examples = found["sealed_changes"], []
+    report = settings.report_path(conn_id, state["as_of"], "changes.csv")
+    report.unlink(missing_ok=True)  # what an earlier try has found
+    changes, examples = state["sealed_changes"], []
     if changes and settings.shows_values():
         with closing(hook.get_conn()) as connection, connection.cursor(name="changes") as rows:
             examples = write_changes(rows.execute(changes_sql), report)
-    if found["orphans"]:
-        raise _orphans(found["orphans"])
+    if state["orphans"]:
+        raise _orphans(state["orphans"])
     if changes and not restate:
-        raise _would_change(found, examples, report)
+        raise _would_change(state, examples, report)
+    for line in _list(changes):
+        log.info("Restating%s", line.removeprefix("  -"))
+    warnings = _warnings(state, read_bounds("users"))
+    for line in (line for warning in warnings for line in wrap(warning)):
+        log.warning("%s", line)
+    kind = _kind(state)
+    log.info("The gate is open: %s is %s.", state["as_of"], kind)
+    return {name: state[name] for name in ("as_of", "previous", "builds")} | {"month": kind, "warnings": warnings}
 
 
 def write_changes(rows: Iterable[Sequence[Any]], path: Path) -> list[str]:
@@ -114,25 +112,25 @@ def write_changes(rows: Iterable[Sequence[Any]], path: Path) -> list[str]:
     return examples
 
 
-def _warnings(found: dict[str, Any], bounds: dict[str, float]) -> list[str]:
+def _warnings(state: dict[str, Any], bounds: dict[str, float]) -> list[str]:
     warnings = []
-    if same := found["same_files_as"]:
+    if same := state["same_files_as"]:
         warnings.append(
             f"All six files are those of {same}, byte for byte: is it the wrong month's folder under this month's name?"
         )
-    before, gone = found["users_before"], found["users_gone"]
+    before, gone = state["users_before"], state["users_gone"]
     if before and gone / before > bounds["users_gone_at_most"]:
         warnings.append(
-            f"{gone} of the {before} users delivered for {found['previous']} are not in this delivery "
+            f"{gone} of the {before} users delivered for {state['previous']} are not in this delivery "
             f"(users_gone_at_most={bounds['users_gone_at_most']}): is users.csv truncated?"
         )
     return warnings
 
 
-def _kind(found: dict[str, Any]) -> str:
-    if found["is_sealed"]:
-        return "restated" if found["sealed_changes"] else "sealed already and unchanged"
-    if found["newest_sealed"] and found["newest_sealed"] > found["as_of"]:
+def _kind(state: dict[str, Any]) -> str:
+    if state["is_sealed"]:
+        return "restated" if state["sealed_changes"] else "sealed already and unchanged"
+    if state["newest_sealed"] and state["newest_sealed"] > state["as_of"]:
         return "late"
     return "new"
 
@@ -148,9 +146,9 @@ def _orphans(orphans: list[dict[str, Any]]) -> Refusal:
     return Refusal(
         "Rows without a user:",
         *(
-            f"  - {found['table_name']} of {found['as_of']}: {count(found['row_count'], 'row')}"
-            + settings.sample([show(user) for user in found["examples"]])
-            for found in orphans
+            f"  - {rows['table_name']} of {rows['as_of']}: {count(rows['row_count'], 'row')}"
+            + settings.sample(rows["examples"])
+            for rows in orphans
         ),
         "Expected: every user_id is in the delivered users or in those of the nearest earlier month, in the same case "
         "and without white space around it.",
@@ -159,9 +157,9 @@ def _orphans(orphans: list[dict[str, Any]]) -> Refusal:
     )
 
 
-def _would_change(found: dict[str, Any], examples: list[str], report: Path) -> Refusal:
-    as_of = found["as_of"]
-    why = f"other files for {as_of}, which is sealed" if found["is_sealed"] else f"{as_of} comes late"
+def _would_change(state: dict[str, Any], examples: list[str], report: Path) -> Refusal:
+    as_of = state["as_of"]
+    why = f"other files for {as_of}, which is sealed" if state["is_sealed"] else f"{as_of} comes late"
     if examples:
         shown = ["For example:", *examples, f"All of them: {report}"]
     elif settings.shows_values():
@@ -170,7 +168,7 @@ def _would_change(found: dict[str, Any], examples: list[str], report: Path) -> R
         shown = ["Users and values are not shown (AIRFLOW__STREAMFLOW__SHOW_VALUES)."]
     return Refusal(
         f"Sealed snapshots would change: {why}.",
-        *_list(found["sealed_changes"]),
+        *_list(state["sealed_changes"]),
         *shown,
         "Nothing was written.",
         to_do=f"if that is right, run the month with the params as_of={as_of} and restate=true.",

@@ -58,7 +58,6 @@ class LoadCsvOperator(BaseOperator):
     template_fields: Sequence[str] = ("as_of", "folder", "record_sql")
     template_fields_renderers = {"record_sql": "sql"}
     template_ext: Sequence[str] = (".sql",)
-    ui_color = "#dfeee3"
 
     def __init__(
         self,
@@ -89,8 +88,8 @@ class LoadCsvOperator(BaseOperator):
             with open_delivered(root, path) as file:
                 return self._load(file, path)
         except OSError as error:
-            if error.filename and Path(error.filename).is_relative_to(settings.reports_folder()):
-                raise  # not the delivery's fault
+            if error.filename is None or Path(error.filename).is_relative_to(settings.reports_folder()):
+                raise  # a disk or a network, not the delivery: it is tried again
             raise Refusal(f"{path} cannot be read:", f"{error.strerror}.", to_do=_DELIVER) from None
 
     def _load(self, file: IO[bytes], path: Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import datetime as dt
 import re
 from dataclasses import dataclass
 
-from streamflow.refusal import Refusal
+from streamflow.refusal import RUN_AGAIN, Refusal
 
 
 class MonthError(Refusal):
@@ -104,5 +104,6 @@ def _first_day(first_month: str) -> dt.date:
         return dt.date.fromisoformat(f"{first_month}-01")
     except ValueError:
         raise MonthError(
-            f"the Airflow variable streamflow_first_month must be a month, YYYY-MM; found {first_month!r}."
+            f"the Airflow variable streamflow_first_month must be a month, YYYY-MM; found {first_month!r}.",
+            to_do=f"set it, for example to 2024-01, then {RUN_AGAIN}",
         ) from None

@@ -42,6 +42,11 @@ class Refusal(Exception):
 class NotYet(Refusal):
     """A refusal that another try may get past, such as a file that was still being written."""
 
+    def __init__(
+        self, *facts: str, to_do: str = f"nothing, if Airflow tries again by itself; else {RUN_AGAIN}."
+    ) -> None:
+        super().__init__(*facts, to_do=to_do)
+
 
 class TaskEnded(SystemExit):
     """Ends a task for a refusal.
@@ -72,18 +77,24 @@ def ends_task(execute: Callable[..., Any]) -> Callable[..., Any]:
     The task needs ``RETRY_POLICY``.
 
     Raises:
-        TaskRefused: for a :class:`Refusal`.
+        TaskRefused: for a :class:`Refusal`, and for what a statement raises by itself (``staging.assert_true``): a
+            fact per line of the exception's message, and its hint as what to do.
         TaskNotYet: for a :class:`NotYet`.
     """
 
     @functools.wraps(execute)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
+        import psycopg
+
         try:
             return execute(*args, **kwargs)
-        except Refusal as refusal:
-            for line in refusal.lines:
-                log.error("%s", line)
-            raise (TaskNotYet if isinstance(refusal, NotYet) else TaskRefused)(refusal) from None
+        except Refusal as raised:
+            refusal = raised
+        except psycopg.errors.RaiseException as error:
+            refusal = Refusal(*error.diag.message_primary.splitlines(), to_do=error.diag.message_hint or "")
+        for line in refusal.lines:
+            log.error("%s", line)
+        raise (TaskNotYet if isinstance(refusal, NotYet) else TaskRefused)(refusal)
 
     return wrapper
 

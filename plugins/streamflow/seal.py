@@ -7,10 +7,9 @@ from typing import Any
 
 from airflow.sdk import Asset, AssetAlias
 
-from streamflow import settings
 from streamflow.gate import audit
 from streamflow.refusal import NotYet, ends_task
-from streamflow.sql import SqlStepOperator, refusals
+from streamflow.sql import SqlStepOperator
 from streamflow.tables import TABLES, Table
 from streamflow.templating import last_row, render_task
 
@@ -52,18 +51,17 @@ class SealOperator(SqlStepOperator):
         """Seal, and tell."""
         import psycopg
 
-        for _ in range(_TRIES):
+        for tries_left in reversed(range(_TRIES)):
             try:
                 sealed = super().execute(context)
                 break
-            except psycopg.errors.SerializationFailure as moved:
-                self.log.info("%s: they are built again.", moved.diag.message_primary)
+            except psycopg.errors.SerializationFailure as overtaken:
+                if not tries_left:
+                    raise NotYet(
+                        f"Other runs have sealed months {_TRIES} times while this one built its snapshots."
+                    ) from None
+                self.log.info("%s: they are built again.", overtaken.diag.message_primary)
                 self._build_again(context)
-        else:
-            raise NotYet(
-                f"Other runs have sealed months {_TRIES} times while this one built its snapshots.",
-                to_do="nothing, if Airflow tries again by itself; else clear this task when they have ended.",
-            )
         events = context["outlet_events"][SEALED]
         for revision in sealed["revisions"]:
             asset = asset_of(TABLES[revision["table_name"]])
@@ -72,14 +70,10 @@ class SealOperator(SqlStepOperator):
 
     def _build_again(self, context: Any) -> None:
         """Do what the tasks ``snapshot`` and ``gate`` did, on what is sealed now."""
-        passed, restate = context["ti"].xcom_pull("gate"), context["params"]["restate"]
-        as_of = passed["as_of"]
+        as_of, restate = context["ti"].xcom_pull("gate")["as_of"], context["params"]["restate"]
         sql = partial(render_task, as_of=as_of, run_id=context["run_id"], restate=restate)
         hook = self.get_db_hook()
-        with refusals():
-            for table in TABLES.values():
-                hook.run(sql("tasks/snapshot.sql", table=table))
-            found = hook.run(sql("tasks/gate.sql"), handler=last_row)
-        report = settings.report_path(self.conn_id, as_of, "changes.csv")
-        audit(hook, found, restate, sql("parts/changed_cells.sql"), report)
-        self.sql = sql("tasks/seal.sql", gate=passed | {"builds": found["builds"]})
+        for table in TABLES.values():
+            hook.run(sql("tasks/snapshot.sql", table=table))
+        state = hook.run(sql("tasks/gate.sql"), handler=last_row)
+        self.sql = sql("tasks/seal.sql", gate=audit(hook, self.conn_id, state, restate, sql("parts/changed_cells.sql")))

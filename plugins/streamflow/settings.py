@@ -8,6 +8,8 @@ from pathlib import Path
 
 from airflow.providers.common.compat.sdk import BaseHook, conf
 
+from streamflow.plain import show
+
 SECTION = "streamflow"
 FIRST_MONTH = "2024-01"  # unless the variable says otherwise
 SAMPLES = 5  # values shown of each kind of finding
@@ -89,9 +91,5 @@ def remove_reports(conn_id: str, as_of: str, table: str) -> None:
 
 
 def sample(values: list[str]) -> str:
-    """Return ``, for example …`` with a few of ``values``; nothing if there are none or they may not be shown.
-
-    What is longer than 100 characters is cut.
-    """
-    cut = [value if len(value) <= 100 else f"{value[:100]}..." for value in values[:SAMPLES]]
-    return ", for example " + ", ".join(cut) if values and shows_values() else ""
+    """Return ``, for example …`` with a few delivered values; nothing if there are none or they may not be shown."""
+    return ", for example " + ", ".join(map(show, values[:SAMPLES])) if values and shows_values() else ""

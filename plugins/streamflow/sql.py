@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from airflow.providers.common.sql.operators.sql import SQLExecuteQueryOperator
 
-from streamflow.refusal import NotYet, Refusal, ends_task
+from streamflow.refusal import NotYet, ends_task
 from streamflow.tables import Table
 from streamflow.templating import last_row, render
 
@@ -40,13 +38,11 @@ class SqlStepOperator(SQLExecuteQueryOperator):
         import psycopg
 
         try:
-            with refusals():
-                found = super().execute(context)
+            found = super().execute(context)
         except psycopg.errors.ForeignKeyViolation:  # its own message would show a user_id
             raise NotYet(
                 "Live does not have all users of the newest sealed snapshot yet.",
                 "Another run has sealed a month, and has not brought its users there.",
-                to_do="nothing, if Airflow tries again by itself; else clear this task when that run has ended.",
             ) from None
         for name, value in (found or {}).items():
             if value != "" and not isinstance(value, list | dict):
@@ -59,34 +55,10 @@ class PrepareOperator(SqlStepOperator):
 
     The schema is not a part of the file, as its statement is longer than the UI shows; a database that has it is left
     alone, so the DAG's own user need not be allowed to change it.
-
-    Args:
-        schema_sql: the schema's file, below ``include/sql/``.
-        kwargs: SqlStepOperator's.
     """
-
-    def __init__(self, *, schema_sql: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.schema_sql = schema_sql
 
     @ends_task
     def execute(self, context: Any) -> dict[str, Any] | None:
         """Install and run."""
-        with refusals():
-            self.get_db_hook().run(render(self.schema_sql))
+        self.get_db_hook().run(render("schema.sql"))
         return super().execute(context)
-
-
-@contextmanager
-def refusals() -> Iterator[None]:
-    """Make a refusal of what a statement raises by itself (``staging.assert_true``).
-
-    Raises:
-        Refusal: with a fact per line of the exception's message and its hint as what to do.
-    """
-    import psycopg
-
-    try:
-        yield
-    except psycopg.errors.RaiseException as error:
-        raise Refusal(*error.diag.message_primary.splitlines(), to_do=error.diag.message_hint or "") from None

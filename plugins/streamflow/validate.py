@@ -35,7 +35,6 @@ class ValidateOperator(BaseOperator):
         table: which of the six tables.
         as_of: the month (templated); the suites' parameter ``as_of``.
         suite: path of the suite, in Great Expectations' serialised form.
-        bounds: path of the bounds on what may differ from the month before.
         fs_conn_id: connection whose path holds the month folders; the file is read for the lines of broken rows.
         staged_sql: query for the staged file's record and the month before (templated).
         passed_sql: statement that lets that very file through when the suite has passed (templated).
@@ -55,7 +54,6 @@ class ValidateOperator(BaseOperator):
     template_fields: Sequence[str] = ("as_of", "staged_sql", "passed_sql")
     template_fields_renderers = {"staged_sql": "sql", "passed_sql": "sql"}
     template_ext: Sequence[str] = (".sql",)
-    ui_color = "#e6def5"
 
     def __init__(
         self,
@@ -63,7 +61,6 @@ class ValidateOperator(BaseOperator):
         table: Table,
         as_of: str,
         suite: str | Path,
-        bounds: str | Path,
         fs_conn_id: str,
         staged_sql: str,
         passed_sql: str,
@@ -74,7 +71,6 @@ class ValidateOperator(BaseOperator):
         self.table = table
         self.as_of = as_of
         self.suite = str(suite)
-        self.bounds = str(bounds)
         self.fs_conn_id = fs_conn_id
         self.staged_sql = staged_sql
         self.passed_sql = passed_sql
@@ -84,23 +80,22 @@ class ValidateOperator(BaseOperator):
     def execute(self, context: Any) -> dict[str, Any]:
         """Run the suite and let the table through, or say what is wrong with it."""
         hook = PostgresHook(self.conn_id)
-        staged = self.table.staged(self.as_of)
+        title, staged = f"{self.table.name} of {self.as_of}", self.table.staged(self.as_of)
         record = hook.get_first(self.staged_sql)
         if record is None:
-            raise Refusal(f"{self.table.name} of {self.as_of}: nothing is staged.", to_do=RUN_AGAIN)
+            raise Refusal(f"{title}: nothing is staged.", to_do=RUN_AGAIN)
         name, size, sha256, left_out, is_sealed, before = record
         root = Path(FSHook(self.fs_conn_id).get_path())
-        parameters = suite_parameters(self.table, read_bounds(self.bounds, self.table.name), before, left_out)
+        parameters = suite_parameters(self.table, read_bounds(self.table.name), before, left_out)
         suite = json.loads(Path(self.suite).read_text())
         results = run_suite(hook, staged, suite, parameters | {"as_of": self.as_of})
         broken = self._broken(results, staged)
-        state = _compare(root, name, size, sha256)
         users = {user for result in broken for example in examples(result) for user in example.users}
-        lines = _look_up(root, name, users) if users and state == "as staged" else {}
+        state, lines = _look_again(root, name, size, sha256, users)
         shows_values = settings.shows_values()
         failures, warnings = [], []
-        for one in broken:
-            finding = describe(one, lines, shows_values)
+        for result in broken:
+            finding = describe(result, lines, shows_values)
             # what is sealed has passed: the month before it, or the rules, may be others by now
             (failures if finding.verdict == "failed" and not is_sealed else warnings).append(finding)
 
@@ -111,25 +106,26 @@ class ValidateOperator(BaseOperator):
         if state == "changed" and not failures:
             said.append(f"{changed} To load the file as it is now, run the month again.")
         for warning in said:
-            for line in wrap(f"{self.table.name} of {self.as_of}: {warning}"):
+            for line in wrap(f"{title}: {warning}"):
                 self.log.warning("%s", line)
 
+        aside = [
+            *([f"The month before, {before['as_of']}, had {before['delivered']} rows."] if before else []),
+            *([changed] if state == "changed" else []),
+        ]
         page = settings.report_path(self.conn_id, self.as_of, f"{self.table.name}.html")
         facts = [
             f"{len(failures)} of {len(results.results)} rules are broken, {len(warnings)} warn.",
             f"File: {name}, {size} bytes, sha256 {sha256}",
-            *([changed] if state == "changed" else []),
-            *([f"The month before, {before['as_of']}, had {before['delivered']} rows."] if before else []),
+            *aside,
             f"Checked: {dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC",
         ]
-        title = f"{self.table.name} of {self.as_of}"
-        write_page(page, title, facts, [describe(one, lines, shows_values) for one in results.results])
+        write_page(page, title, facts, [describe(result, lines, shows_values) for result in results.results])
         if failures:
             raise Refusal(
                 f"{title}: {len(failures)} of {len(results.results)} rules are broken.",
                 *(line for finding in failures for line in _as_facts(finding)),
-                *([f"The month before, {before['as_of']}, had {before['delivered']} rows."] if before else []),
-                *([changed] if state == "changed" else []),
+                *aside,
                 *([f"{name} cannot be read any more: no lines can be named."] if state == "gone" else []),
                 f"All results: {page}",
                 f"The rows are in staging.{staged}. Live and snapshots are untouched.",
@@ -168,21 +164,20 @@ def _as_facts(finding: Finding) -> list[str]:
     return [f"  - {finding}", *(f"      {example}" for example in finding.examples)]
 
 
-def _compare(root: Path, name: str, size: int, sha256: str) -> str:
-    """Return whether a delivered file is ``as staged``, has ``changed`` since, or is ``gone`` (cannot be read)."""
+def _look_again(
+    root: Path, name: str, size: int, sha256: str, users: set[str | None]
+) -> tuple[str, dict[str | None, list[int]]]:
+    """Return whether a delivered file is ``as staged``, ``changed`` or ``gone`` (cannot be read), and users' lines.
+
+    There are no lines if the file is not as staged, or they cannot be found: the rules are what matters.
+    """
     try:
-        with open_delivered(root, root / name) as content:
-            if os.fstat(content.fileno()).st_size != size:
-                return "changed"
-            return "as staged" if hashlib.file_digest(content, "sha256").hexdigest() == sha256 else "changed"
+        with open_delivered(root, root / name) as file:
+            if os.fstat(file.fileno()).st_size != size or hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+                return "changed", {}
+            try:
+                return "as staged", find_lines(file, users) if users else {}
+            except (ValueError, StopIteration):  # no user_id in its header, or written to meanwhile
+                return "as staged", {}
     except (OSError, Refusal):
-        return "gone"
-
-
-def _look_up(root: Path, name: str, users: set[str | None]) -> dict[str | None, list[int]]:
-    """Return the lines of users in the file; none if it cannot be read any more, for the rules are what matters."""
-    try:
-        with open_delivered(root, root / name) as content:
-            return find_lines(content, users)
-    except (OSError, Refusal, ValueError, StopIteration):
-        return {}
+        return "gone", {}

@@ -42,7 +42,7 @@ class Difference(NamedTuple):
     def facts(self) -> list[str]:
         """Where it is, what was expected, and what was found, a line each."""
         where = f"{self.relation} of {self.as_of}" if self.as_of else f"{self.relation}, while no month is sealed"
-        found = self.found + sample([f"user_id {user}" for user in self.users])
+        found = self.found + sample(self.users)
         why = [f"    the run of {self.under_way} has sealed it, and not ended yet"] if self.under_way else []
         return [where, f"    expected {self.expected}", f"    found {found}", *why]
 
@@ -146,7 +146,6 @@ class VerifyOperator(BaseOperator):
     template_fields: Sequence[str] = ("sql", "verified_sql")
     template_fields_renderers = {"sql": "sql", "verified_sql": "sql"}
     template_ext: Sequence[str] = (".sql",)
-    ui_color = "#d5e8f0"
 
     def __init__(self, *, sql: str, verified_sql: str, conn_id: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -13,12 +13,12 @@ begin
     perform staging.assert_run_owns_month(month, run);
     select count(*) into ready
     from staging.files as file
-    inner join staging.builds as build using (as_of, table_name, file_sha256)
+    inner join staging.builds as build using (as_of, table_name, file_sha256, not_delivered)
     where
         file.as_of = month
         and file.is_validated
         and build.run_id = run
-        and (build.delivered is not null or not build.is_built);
+        and ((build.counts).delivered is not null or not build.is_built);
     perform staging.assert_true(
         ready = {{ tables | length }},
         format('only %s of {{ tables | length }} tables of %s are staged, validated and built', ready, month)

@@ -5,14 +5,6 @@
 --         (NULL: none), and the optional columns that its delivery does not have
 -- leaves: a function staging.count_<table> per table
 {% import 'parts/columns.sql' as sql %}
-create type staging.counts as (
-    delivered bigint,
-    inserted bigint,
-    updated bigint,
-    carried_forward bigint,
-    snapshot_checksum numeric,
-    is_state boolean
-);
 {% for table in tables.values() %}
 create or replace function staging.count_{{ table.name }}(
     snapshot regclass, month date, previous_month date, left_out text[]

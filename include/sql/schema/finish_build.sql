@@ -8,7 +8,7 @@ declare
     build text := staging.relation_name(of_table, month, 'build');
     changes text := staging.relation_name(of_table, month, 'changes');
     plan staging.builds;
-    counts staging.counts;
+    counted staging.counts;
 begin
     -- at any other level rows that came later would be keyed and not counted
     perform staging.assert_true(
@@ -27,9 +27,9 @@ begin
     execute format('alter table staging.%I add unique (user_id, as_of)', changes);
     if plan.is_built then
         execute format('select * from staging.count_%s($1, $2, $3, $4)', of_table)
-        into counts using format('staging.%I', build)::regclass, month, plan.previous, plan.not_delivered;
+        into counted using format('staging.%I', build)::regclass, month, plan.previous, plan.not_delivered;
         perform staging.assert_true(
-            counts.is_state and counts.delivered = (
+            counted.is_state and counted.delivered = (
                 select file.delivered from staging.files as file
                 where (file.as_of, file.table_name, file.file_sha256) = (month, of_table, plan.file_sha256)
             )
@@ -40,16 +40,11 @@ begin
                 of_table, month
             )
         );
-        update staging.builds as target set
-            delivered = counts.delivered,
-            inserted = counts.inserted,
-            updated = counts.updated,
-            carried_forward = counts.carried_forward,
-            snapshot_checksum = counts.snapshot_checksum
+        update staging.builds as target set counts = counted
         where target.as_of = month and target.table_name = of_table;
     end if;
     return query select
-        plan.is_built, counts.delivered, counts.inserted, counts.updated,
-        counts.delivered - counts.inserted - counts.updated, counts.carried_forward;
+        plan.is_built, counted.delivered, counted.inserted, counted.updated,
+        counted.delivered - counted.inserted - counted.updated, counted.carried_forward;
 end
 $$;

@@ -8,7 +8,6 @@ revoke execute on all functions in schema staging from public;
 if to_regrole('streamflow_ingest') is not null then
     -- what earlier versions granted, on partitions too
     revoke all on schema staging from streamflow_ingest;
-    revoke all on all functions in schema staging from streamflow_ingest;
     for made in
         select pg_class.oid::regclass::text as name
         from pg_class
@@ -21,7 +20,7 @@ if to_regrole('streamflow_ingest') is not null then
     end loop;
 
     grant usage on schema staging to streamflow_ingest;
-    grant select, insert, update, delete on staging.runs, staging.files to streamflow_ingest;
+    grant select, insert, update on staging.runs, staging.files to streamflow_ingest;
     grant select on
         staging.builds, public.deliveries, public.current_deliveries, public.sealed_months
     to streamflow_ingest;
@@ -32,7 +31,6 @@ if to_regrole('streamflow_ingest') is not null then
     grant execute on function
         staging.assert_true(boolean, text, text),
         staging.assert_run_owns_month(date, text),
-        staging.relation_name(text, date, text),
         staging.claim_month(date, text, text),
         staging.create_staging_table(date, text, text),
         staging.shape_staging_table(date, text, text[], text[]),

@@ -2,8 +2,8 @@
 -- them can fill them while they are being made, and can neither make nor shape one, except by the owner's functions.
 --
 -- takes:  the empty schema staging
--- leaves: three small tables in it. They are unlogged as the staged tables are: a crash of the server, which empties
---         those, empties what is said about them too
+-- leaves: three small tables in it and a type. They are unlogged as the staged tables are: a crash of the server,
+--         which empties those, empties what is said about them too
 
 -- Which run has a month: the one that claimed it last.
 create unlogged table if not exists staging.runs (
@@ -27,6 +27,16 @@ create unlogged table if not exists staging.files (
     primary key (as_of, table_name)
 );
 
+-- What a snapshot holds, and whether it is state(k).
+create type staging.counts as (
+    delivered bigint,
+    inserted bigint,
+    updated bigint,
+    carried_forward bigint,
+    snapshot_checksum numeric,
+    is_state boolean
+);
+
 -- One row per build; only the owner's functions write it.
 create unlogged table if not exists staging.builds (
     as_of date,
@@ -39,16 +49,13 @@ create unlogged table if not exists staging.builds (
     previous date,
     is_sealed boolean not null,
     is_built boolean not null,
-    delivered bigint,
-    inserted bigint,
-    updated bigint,
-    carried_forward bigint,
-    snapshot_checksum numeric,
+    counts staging.counts,
     primary key (as_of, table_name)
 );
 
 comment on column staging.builds.build_id is 'another one whenever the table is built again';
 comment on column staging.builds.base is 'rows of the ledger when the build began: a seal since then adds to them';
 comment on column staging.builds.previous is 'the nearest earlier sealed month';
-comment on column staging.builds.is_built is 'false: the month is sealed with this very file, and nothing is built';
-comment on column staging.builds.delivered is 'this and what follows: NULL until the build is finished';
+comment on column staging.builds.is_built is
+'false: the month is sealed with this very file and not restated, and nothing is built';
+comment on column staging.builds.counts is 'NULL until the build is finished';
