@@ -10,7 +10,7 @@ from typing import Any
 
 from streamflow.tables import Table
 
-EXPECTATIONS = Path(__file__).parents[2] / "include" / "expectations"
+EXPECTATIONS = Path(__file__).resolve().parents[2] / "include" / "expectations"
 
 
 def read_bounds(table: str) -> dict[str, float]:

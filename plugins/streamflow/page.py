@@ -17,7 +17,7 @@ from typing import Any
 
 from streamflow.findings import Finding
 
-FOLDER = Path(__file__).parents[2] / "include" / "pages"
+FOLDER = Path(__file__).resolve().parents[2] / "include" / "pages"
 
 
 def write_page(path: Path, title: str, facts: Sequence[str], findings: Sequence[Finding]) -> None:

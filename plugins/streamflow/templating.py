@@ -15,7 +15,7 @@ from streamflow.tables import TABLES, Table
 AS_OF = "{{ params.as_of or data_interval_end | ds }}"
 """The month a run is for: its data interval's end, unless the param names another."""
 
-SQL_FOLDER = Path(__file__).parents[2] / "include" / "sql"
+SQL_FOLDER = Path(__file__).resolve().parents[2] / "include" / "sql"
 
 
 def version_of(code: str) -> str:
