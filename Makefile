@@ -23,7 +23,7 @@ run: setup ## run every month of include/data, or of DELIVERIES=folder, on the e
 	@export AIRFLOW__STREAMFLOW__WAIT_TIMEOUT=$${AIRFLOW__STREAMFLOW__WAIT_TIMEOUT:-30}
 	$(WITH_SERVER) --metadata airflow_run --needs months -- bash -c '. ./env.sh && exec python tools/run_months.py'
 
-test: setup ## run the tests, a file a processor, each on a PostgreSQL of its own (ARGS=… goes to pytest)
+test: setup ## run the tests, one file per processor, each on a PostgreSQL of its own (ARGS=… goes to pytest)
 	@.venv/bin/python -m pytest -n logical --maxprocesses 4 --dist loadfile $(ARGS)
 
 ui: setup ## Airflow's UI, scheduler and all on localhost, until Ctrl-C (another port: PORT=8081 make ui)
@@ -55,13 +55,13 @@ lint: setup ## ruff for Python, sqlfluff for SQL
 	.venv/bin/ruff format --check .
 	.venv/bin/sqlfluff lint include/sql
 
-lock: $(UV) ## pin the whole tree anew after a change of requirements*.txt
+lock: $(UV) ## pin the whole tree after a change of requirements*.txt
 	@$(UV) pip compile -q requirements-dev.txt --universal --python-version 3.11 --generate-hashes --no-header -o requirements.lock
 
-sample: setup ## write the sample deliveries in include/data anew
+sample: setup ## write the sample deliveries in include/data again
 	@.venv/bin/python tools/generate_deliveries.py include/data --users 1000 --months 3 --seed 1
 
-screenshots: setup ## take the pictures of docs/images anew (needs chromium and chromedriver)
+screenshots: setup ## take the pictures of docs/images again (needs chromium and chromedriver)
 	@SCREENSHOTS=docs/images .venv/bin/python -m pytest tests/test_ui.py
 
 clean: ## remove .venv and .local: environment, databases, logs

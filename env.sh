@@ -1,8 +1,8 @@
 # The environment of every `airflow` command in this checkout: `. ./env.sh`, from the checkout's folder.
 #
-# What is already set wins: AIRFLOW_CONN_STREAMFLOW_DB and AIRFLOW_CONN_STREAMFLOW_FS point it at another database and
-# another folder of deliveries. Where a database is not set, the embedded PostgreSQL serves it, for as long as this
-# shell lives.
+# Existing environment variables take precedence: AIRFLOW_CONN_STREAMFLOW_DB and AIRFLOW_CONN_STREAMFLOW_FS point it at
+# another database and another folder of deliveries. Where a database is not set, the embedded PostgreSQL serves it, for
+# as long as this shell lives.
 
 if [ ! -f env.sh ] || [ ! -d plugins/streamflow ]; then
     echo "env.sh: source it from the folder that it lies in: cd …; . ./env.sh" >&2

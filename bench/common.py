@@ -138,7 +138,7 @@ class Server:
         return embedded.sql(self.postgres, text, database)
 
     def create(self, database: str, template: str = "", driver: str = "") -> str:
-        """Create a database anew and return its URI."""
+        """Create a database again and return its URI."""
         self.drop(database)
         return embedded.uri(self.postgres, database, driver, template)
 

@@ -17,7 +17,7 @@ from package import Airflow, by_step
 
 from ports import free_port
 
-MONTHS = 4
+MONTHS, MONTHS_OF_MANY, MANY = 4, 2, 100_000  # of many users fewer months
 PATIENCE = 600  # seconds for a run
 
 
@@ -97,7 +97,7 @@ def trigger(airflow: Airflow, dag: str, conf: dict[str, str], what: str) -> dict
 
 def run_scheduler(server: Server, users: int, checkout: Path = ROOT) -> dict[str, Any]:
     """Run some months and the empty DAG in turns; an empty run before them warms up."""
-    months = deliveries(users, MONTHS)
+    months = deliveries(users, MONTHS if users < MANY else MONTHS_OF_MANY)
     database = "bench_scheduler"
     server.create(database)
     airflow = Airflow(server, "scheduler", database, months[0].folder.parent, checkout)

@@ -129,7 +129,7 @@ class Stack:
             return json.load(response)
 
     def status(self, path: str, body: dict | None = None) -> int:
-        """Return the status with which the API answers somebody who has not signed in."""
+        """Return the status with which the API answers someone who has not signed in."""
         try:
             self.api(path, body, anonymous=True)
         except urllib.error.HTTPError as error:
@@ -275,7 +275,7 @@ def secrets_are_where_they_are_needed(stack: Stack, incoming: Path) -> str:
     return "none in image, labels or arguments; the administrator's in postgres and init only"
 
 
-def strangers_are_refused(stack: Stack, incoming: Path) -> str:
+def requests_without_a_token_are_refused(stack: Stack, incoming: Path) -> str:
     """By the API; and from other machines nothing is reachable at all."""
     expect(stack.status(DAG) == 401, "GET of the DAG")
     expect(stack.status(f"{DAG}/dagRuns", {"logical_date": None}) == 401, "POST of a run")
@@ -450,7 +450,7 @@ CHECKS = [
     comes_up_healthy,
     no_process_is_root,
     secrets_are_where_they_are_needed,
-    strangers_are_refused,
+    requests_without_a_token_are_refused,
     databases_are_apart,
     deliveries_cannot_be_written,
     waits_for_the_last_file_across_restarts,

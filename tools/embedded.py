@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL of a checkout: real, in .local/, on a unix socket, for as long as somebody needs it.
+"""The embedded PostgreSQL of a checkout: real, in .local/, on a unix socket, for as long as someone needs it.
 
     python tools/embedded.py run [--metadata NAME] [--needs months|data] -- COMMAND …   keep it up while COMMAND runs
     python tools/embedded.py psql                                                       a prompt on the data

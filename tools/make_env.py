@@ -45,7 +45,7 @@ def main(args: list[str]) -> int:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         print(
-            f"{path} exists and stays as it is. Its secrets are in use; to begin anew: docker compose down -v, rm it."
+            f"{path} exists and stays as it is. Its secrets are in use; to start over: docker compose down -v, rm it."
         )
         return 1
     except OSError as error:

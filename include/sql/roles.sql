@@ -2,7 +2,7 @@
 --
 -- takes:  the database that is to hold the data, and a user that may create roles
 -- leaves: streamflow_owner, who owns everything and does not log in; streamflow_ingest, which the DAG connects as;
---         streamflow_reader, who selects from live, snapshots and ledger. Nobody has a password: set them with
+--         streamflow_reader, who selects from live, snapshots and ledger. None of them has a password: set them with
 --         psql's \password. What the last two may do is granted where it is made, in schema/grants.sql.
 do $$
 declare
@@ -19,7 +19,7 @@ begin
     end loop;
     execute format('grant streamflow_owner to %I', current_user);
 
-    -- the database is the data's alone: nobody else connects, and Airflow's own user least of all
+    -- the database is the data's alone: no one else connects, and Airflow's own user least of all
     execute format('revoke all on database %I from public', current_database());
     execute format('grant connect on database %I to streamflow_reader', current_database());
     execute format(

@@ -75,7 +75,7 @@ def _find_in(
     bad_cells, rows = [], []
     if not lines.endswith(b"\n"):  # the file's last line
         lines += end.encode()
-    # a file that is no UTF-8 is refused for that before anybody looks for cells
+    # a file that is no UTF-8 is refused for that before anyone looks for cells
     for number, line in enumerate(lines.decode(errors="replace").removesuffix("\n").split("\n"), start=first):
         text = line.removesuffix(end[:-1])
         misquoted = find_misquoted(text.removesuffix("\r")) if may_be_misquoted else None

@@ -31,7 +31,7 @@ def check_month(as_of: str, first_month: str, **context: Any) -> dict[str, str]:
         The month's ``as_of`` and ``folder``.
 
     Raises:
-        TaskRefused: for a date that is no month end, one in the future or before the first month, a run without
+        TaskRefused: for a date that is not a month end, one in the future or before the first month, a run without
             data interval, and one whose logical date can mean two months or whose interval Airflow took from the clock.
     """
     month = month_of(as_of, context["dag_run"], context.get("data_interval_end"))
@@ -51,7 +51,7 @@ def month_of(as_of: str | None, run: Any, interval_end: dt.datetime | None) -> M
         interval_end: the end of its data interval, if it has one.
 
     Raises:
-        MonthError: if it names no month end, its logical date can mean two, or its interval comes from the clock.
+        MonthError: if its date is not a month end, its logical date can mean two, or its interval comes from the clock.
     """
     if as_of:
         return Month.parse(as_of)

@@ -1,5 +1,7 @@
 """What the UI shows about the DAG and its tasks."""
 
+from streamflow.refusal import RUN_AGAIN
+
 DAG = """
 ### A month, from files to sealed snapshots
 
@@ -19,7 +21,7 @@ What was loaded, and what it did: table `public.deliveries`.
 """
 
 CHECK_MONTH = (
-    "Which month is this run for? Refuses a date that is no month end, in the future or before the first month."
+    "Which month is this run for? Rejects dates that are not a month end, in the future or before the first month."
 )
 PREPARE = (
     "Creates the tables and functions if they are not there (`include/sql/schema.sql`), and claims the month for this "
@@ -33,16 +35,17 @@ STAGE = "Creates the table's empty, unlogged staging table for the month."
 LOAD = "Copies the CSV file into the staging table, whose columns follow the file's header. The file is only read."
 VALIDATE = (
     "Checks every staged row against the table's suite in `include/expectations/`. A broken rule fails the task. The "
-    "log names the lines, users and values of a few rows, and the page with all results. Correct the file and run the "
-    "month again: clear the whole run, or trigger the month once more."
+    "log names the lines, users and values of a few rows, and the page with all results. Correct the file and "
+    f"{RUN_AGAIN}."
 )
 SNAPSHOT = (
     "Builds the table's snapshot in the schema `staging`: what was delivered, and the earlier snapshot's rows whose "
     "users were not. If later months are sealed, also the list of their rows that would change. XCom: the counts."
 )
 GATE = (
-    "Audits the builds, read-only: all tables are valid and built on what is sealed now, every row has its user, and "
-    "no sealed snapshot would change (or the run's param `restate` allows it)."
+    "Audits the builds, read-only: all tables are valid, every row has its user, and no sealed snapshot would change "
+    "(or the run's param `restate` allows it). Builds that another run's seal has overtaken are left to `seal`, which "
+    "builds and audits them again."
 )
 SEAL = (
     "Publishes the builds in one short transaction: attaches them as the month's snapshots, applies the changes to "

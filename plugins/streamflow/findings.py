@@ -62,7 +62,7 @@ class Finding(NamedTuple):
         return f"{subject}{says}: {self.found}"
 
     def in_a_line(self) -> str:
-        """Return the finding with its examples, for places that hold one text a rule."""
+        """Return the finding with its examples, for places that hold one text per rule."""
         return f"{self}, for example {'; '.join(self.examples)}" if self.examples else str(self)
 
 
@@ -133,7 +133,7 @@ def profile(results: Any, left_out: Sequence[str]) -> dict[str, dict[str, float]
 def exception(result: Any) -> str:
     """Return the first line of what kept a rule from being checked; it may have delivered values."""
     info = result.exception_info
-    if "exception_message" not in info:  # one a metric
+    if "exception_message" not in info:  # one per metric
         info = next(iter(info.values()), {"exception_message": "no reason given"})
     return str(info["exception_message"]).partition("\n")[0]
 

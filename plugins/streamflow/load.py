@@ -261,7 +261,7 @@ def open_delivered(root: Path, path: Path) -> IO[bytes]:
         for folder in folders:
             outer, place = place, os.open(folder, _FOLDER | os.O_NOFOLLOW, dir_fd=place)
             os.close(outer)
-        # without waiting for somebody who writes into a pipe
+        # without waiting for someone who writes into a pipe
         opened = os.open(last, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=place)
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENOTDIR):

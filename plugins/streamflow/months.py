@@ -11,7 +11,7 @@ from streamflow.refusal import RUN_AGAIN, Refusal
 
 
 class MonthError(Refusal):
-    """A value that names no month end, or none that can have been delivered."""
+    """A value that is not a month end, or none that can have been delivered."""
 
 
 def month_end(day: dt.date) -> dt.date:

@@ -30,7 +30,7 @@ def show(value: Any) -> str:
 def printable(text: str) -> str:
     """Return a text that may quote delivered values as one line without characters that do something; cut."""
     cut = text[: 4 * LONGEST]
-    safe = "".join(one if one.isprintable() else repr(one)[1:-1] for one in cut)
+    safe = "".join(character if character.isprintable() else repr(character)[1:-1] for character in cut)
     return safe + ("..." if len(text) > len(cut) else "")
 
 
@@ -38,4 +38,6 @@ def as_cell(text: str) -> str:
     """Return a text as a cell that is only text wherever the file is opened: in a terminal or in a spreadsheet."""
     cut = text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text)} characters)"
     harmless = _FORMULA.sub(r"\g<0>'", cut)
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in harmless)
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode() for character in harmless
+    )

@@ -31,7 +31,7 @@ def retry_delay() -> int:
 
 
 def settle_seconds() -> int:
-    """Seconds for which a delivered file must have been left alone."""
+    """Seconds for which a delivered file must not have been modified."""
     return conf.getint(SECTION, "settle_seconds", fallback=60)
 
 
@@ -64,7 +64,10 @@ def shows_values() -> bool:
 
 
 def reports_folder() -> Path:
-    """Folder of the Data Docs, one page per database, month and table, and of the lists of bad cells."""
+    """Folder of the Data Docs and of the lists of bad cells and of changes in sealed months.
+
+    There is one page per database, month and table.
+    """
     default = Path(conf.get("logging", "base_log_folder")).parent / "data_docs"
     return Path(conf.get(SECTION, "data_docs", fallback=None) or default)
 
@@ -73,10 +76,10 @@ def report_path(conn_id: str, as_of: str, name: str) -> Path:
     """Return the path of a month's report, in a folder for each database and month.
 
     The database's folder is its name and a short hash of its address, so that databases that share the folder of
-    reports do not overwrite each other's. Nobody's name or password is in it.
+    reports do not overwrite each other's. No name of a user and no password is in it.
     """
     connection = BaseHook.get_connection(conn_id)
-    # as PostgresHook connects: what the extra says wins
+    # as PostgresHook connects: the extra takes precedence
     said = {"host": connection.host, "port": connection.port, "dbname": connection.schema} | connection.extra_dejson
     database = said["dbname"] or connection.login or "postgres"
     address = f"{said['host'] or ''}:{said['port'] or 5432}/{database}"

@@ -90,7 +90,7 @@ class MonthFolderTrigger(BaseTrigger):
 
     Args:
         folder: the month folder.
-        settle_seconds: how long a file must have been left alone.
+        settle_seconds: how long a file must not have been modified.
         poke_interval: seconds between two looks, and before the first: the task has just looked.
         deadline: ISO time at which to give up.
     """
@@ -131,7 +131,7 @@ class MonthFolderSensor(FileSensor):
     """A FileSensor on a month folder that passes only when all six files are there and settled.
 
     Args:
-        settle_seconds: how long each file must have been left alone.
+        settle_seconds: how long each file must not have been modified.
         kwargs: FileSensor's; ``filepath`` is the month folder below the connection's path. Airflow's setting
             ``[operators] default_deferrable`` decides whether it waits in the triggerer. If it does, or in mode
             ``reschedule``, ``poke_interval`` is at least ``shortest_interval()``.

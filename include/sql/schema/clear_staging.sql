@@ -2,7 +2,8 @@
 -- the owner made in it while they might, no function of the owner's may read or stumble over.
 --
 -- takes:  the schema; a part of the block in schema.sql
--- leaves: staging.publish_lock alone; a run under way stages its month again
+-- leaves: staging.publish_lock alone, and live's foreign keys such that they follow deletions afterwards; a run under
+--         way stages its month again
 for made in
     select kind, name
     from (

@@ -43,7 +43,7 @@ comment on column public.deliveries.snapshot_checksum is
 'sum over all rows of hashtextextended(row(live columns, as_of, source_as_of)::text, 0)';
 
 comment on column public.deliveries.warnings is
-'rules of severity warning that the delivery broke, a sentence each';
+'what was odd but let through: broken rules of severity warning and the gate''s warnings, a sentence each';
 comment on column public.deliveries.profile is
 'of the delivered rows: the mean of each numeric column and the share of each column that is not null, with which the
 next month''s are compared';

@@ -1,7 +1,7 @@
--- The six live tables: the newest known state, one row per user.
+-- The six live tables: the newest sealed snapshot, one row per user.
 --
 -- takes:  nothing
--- leaves: public.users and the five tables that refer to it; existing tables are not touched
+-- leaves: public.users and the five tables that refer to it; existing tables keep their columns and rows
 
 create table if not exists public.users (
     user_id text primary key,

@@ -1,7 +1,7 @@
 -- For readers: what is sealed, the state as of a day, and a user's history.
 --
 -- takes:  the snapshots and the ledger
--- leaves: the view public.sealed_months, a function public.<table>_as_of(day) a table, and
+-- leaves: the view public.sealed_months, a function public.<table>_as_of(day) per table, and
 --         public.user_history(user_id); they only read
 
 create or replace view public.sealed_months as

@@ -4,5 +4,5 @@
 -- leaves: nothing
 if current_setting('server_version_num')::integer < 160000 then
     raise exception 'PostgreSQL 16 to 18 is needed, found %.', current_setting('server_version')
-    using hint = 'upgrade the server, or let the connection streamflow_db name another one, then run the month again';
+    using hint = 'upgrade the server, or let the connection streamflow_db name another one, then {{ run_again }}.';
 end if;

@@ -5,7 +5,7 @@
 --
 -- takes:  the validated rows; the nearest earlier sealed snapshot; sealed snapshots from {{ as_of }} on
 -- leaves: the build, complete and keyed, and the changes: rows of sealed months that would be others.
---         Both are empty if the month is sealed with this very file.
+--         Both are empty if the month is sealed with this very file, unless it is restated.
 {% include 'parts/session.sql' %}
 select staging.create_build(
     date '{{ as_of }}', '{{ table.name }}', {{ run_id | literal }}, {{ params.restate | lower }}
