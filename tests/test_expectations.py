@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import json
 import random
@@ -16,7 +15,6 @@ from months import ROOT, as_csv, render
 from streamflow import settings
 from streamflow.plain import show
 from streamflow.refusal import RUN_AGAIN, TaskRefused
-from streamflow.suite import great_expectations
 from streamflow.tables import TABLES
 from streamflow.validate import ValidateOperator
 
@@ -587,11 +585,3 @@ def test_a_warning_does_not_hide_a_broken_rule(database, validate, lenient):
     (line,) = broken_rules(refused)
     assert line.startswith("column watch_hours_30d")
     assert not is_validated(database)
-
-
-def test_only_what_is_imported_is_kept_from_the_garbage_collector():
-    great_expectations()
-    frozen = gc.get_freeze_count()
-    _ = [[] for _ in range(1000)]  # what a validation would leave behind
-    assert great_expectations()
-    assert gc.get_freeze_count() == frozen > 0

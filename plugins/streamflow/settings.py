@@ -6,7 +6,7 @@ import hashlib
 import re
 from pathlib import Path
 
-from airflow.providers.common.compat.sdk import BaseHook, conf
+from airflow.sdk import BaseHook, conf
 
 from streamflow.plain import show
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import decimal
 import functools
-import gc
 import logging
 import os
 from typing import Any
@@ -29,7 +28,6 @@ def great_expectations() -> Any:
 
     logging.getLogger("great_expectations.data_context.types.base").setLevel(logging.WARNING)  # it asks for more itself
 
-    gc.freeze()  # what is imported stays: collections need not look at it again, and forks share it longer
     return great_expectations
 
 

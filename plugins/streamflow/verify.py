@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from contextlib import closing
 from typing import Any, NamedTuple
 
-from airflow.providers.common.compat.sdk import BaseOperator
 from airflow.providers.postgres.hooks.postgres import PostgresHook
+from airflow.sdk import BaseOperator
 
 from streamflow.refusal import RUN_AGAIN, NotYet, Refusal, count, ends_task
 from streamflow.settings import sample

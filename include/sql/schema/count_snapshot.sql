@@ -8,12 +8,10 @@
 {% for table in tables.values() %}
 create or replace function staging.count_{{ table.name }}(
     snapshot regclass, month date, previous_month date, left_out text[]
-) returns staging.counts
+) returns setof staging.counts
 language plpgsql stable set search_path = pg_catalog, pg_temp set datestyle = 'ISO' as $$
-declare
-    counts staging.counts;
 begin
-    execute format(
+    return query execute format(  -- unlike `execute … into` it may use all processors
         $counts$
         select
             count(*) filter (where is_delivered) as delivered,
@@ -40,8 +38,7 @@ begin
         left join public.{{ table.snapshots }} as previous
             on snapshot.user_id = previous.user_id and previous.as_of = $2
         $counts$, snapshot
-    ) into counts using month, previous_month, left_out;
-    return counts;
+    ) using month, previous_month, left_out;
 end
 $$;
 {% endfor %}
