@@ -12,6 +12,7 @@ from streamflow import docs, settings
 from streamflow.alerts import Notifier, seal_deadline
 from streamflow.check_month import check_month
 from streamflow.drift import EXPECTATIONS
+from streamflow.drop_staging import DropStagingOperator
 from streamflow.gate import GateOperator
 from streamflow.load import LoadCsvOperator
 from streamflow.refusal import RETRY_POLICY
@@ -92,8 +93,8 @@ with DAG(
         sql="tasks/gate.sql",
         changes_sql="parts/changed_cells.sql",
     )
-    seal = SealOperator(task_id="seal", doc_md=docs.SEAL, sql="tasks/seal.sql", outlets=[SEALED])
-    clean_up = SqlStepOperator(task_id="drop_staging", doc_md=docs.DROP_STAGING, sql="tasks/drop_staging.sql")
+    seal = SealOperator(task_id="seal", doc_md=docs.SEAL, sql="tasks/seal.sql", as_of=AS_OF, outlets=[SEALED])
+    clean_up = DropStagingOperator(task_id="drop_staging", doc_md=docs.DROP_STAGING, sql="tasks/drop_staging.sql")
 
     for table in TABLES.values():
         with TaskGroup(table.name, tooltip=f"{table.file_name} into staging, checked, and built"):

@@ -9,7 +9,6 @@ import pytest
 
 from months import Refused, as_csv
 from streamflow.tables import TABLES
-from streamflow.templating import version_of
 
 JANUARY, FEBRUARY, MARCH = "2024-01-31", "2024-02-29", "2024-03-31"
 
@@ -164,9 +163,3 @@ def test_a_changed_first_month_is_refused(database):
     assert "Expected 2024-01: the ledger has month_000 sealed as 2024-01-31." in str(refused.value)
     assert refused.value.diag.message_hint.startswith("set the Airflow variable streamflow_first_month to 2024-01")
     assert database.contents(ledger=True) == before
-
-
-def test_a_comment_makes_no_new_version_of_the_schema_and_a_statement_does():
-    assert version_of("select 1 -- one\n\n;") == version_of("-- another\nselect 1\n;")
-    assert version_of("select '--1'") != version_of("select '--2'")
-    assert version_of("select 1") != version_of("select 2")

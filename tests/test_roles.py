@@ -297,7 +297,7 @@ PLANTED = """
     create function pg_temp.count(text) returns bigint language sql as 'select 1';
     create function pg_temp.assert_true(boolean, text, text) returns void language sql as '';
     create function pg_temp.relation_name(text, date, text) returns text language sql as $q$ select 'labels' $q$;
-    create function pg_temp.snapshots_of(text) returns regclass language sql as $q$ select 'labels'::regclass $q$;
+    create function pg_temp.snapshots_of(text) returns text language sql as $q$ select 'labels' $q$;
     create type pg_temp.counts as (delivered bigint, is_state boolean);
     create temporary table publish_lock ();
     create temporary table deliveries (as_of date);
@@ -629,6 +629,27 @@ def begin_restatement(database: Database) -> Database:
 @pytest.fixture
 def restated(three_months):
     return begin_restatement(three_months)
+
+
+@pytest.mark.parametrize("what", ["null", "'new'", "''"])
+def test_a_change_is_of_a_known_kind(restated, what):
+    with pytest.raises((psycopg.errors.NotNullViolation, psycopg.errors.CheckViolation)):
+        insert(restated, "labels_20240131_changes", f"('zoe', false, '{MARCH}', '{MARCH}', {what})")
+
+
+def test_no_column_that_a_file_left_out_is_null(january):
+    january.stage_month(FEBRUARY, delivery("ann"))
+    with pytest.raises(psycopg.errors.CheckViolation):
+        january.run("update staging.files set not_delivered = '{NULL}' where table_name = 'subscriptions'")
+
+
+def test_a_forged_file_name_does_not_stop_the_months_to_come(january):
+    january.stage_month(FEBRUARY, delivery("ann"))
+    january.run("update staging.files set file_name = 'month_99999999999/x.csv'")
+    for table in TABLES:
+        january.build(FEBRUARY, table)
+    january.seal(FEBRUARY)
+    january.load_month(MARCH, delivery("ann"))
 
 
 def test_a_list_of_all_changes_is_applied(database):

@@ -62,18 +62,29 @@ def run_to(database: Database, month: str, last_step: str, restate: bool = False
     return steps
 
 
-def run_task(task_id: str, database: Database, month: str, restate: bool = False, gate: dict | None = None) -> dict:
+def run_task(
+    task_id: str,
+    database: Database,
+    month: str,
+    restate: bool = False,
+    gate: dict | None = None,
+    xcoms: dict | None = None,
+) -> dict:
     """Run a task of the DAG that comes behind the gate, which has passed these builds or those that there are now;
-    return its XCom.
+    return its XCom. Or say what all tasks before it have returned.
     """
     task = copy(dag().get_task(task_id))
     builds = gate["builds"] if gate else database.query("select staging.builds_of(%s)", month)[0][0]
-    xcoms = {"gate": {"as_of": month, "warnings": [], "builds": builds}}
+    known = xcoms or {"gate": {"as_of": month, "warnings": [], "builds": builds}}
+
+    def pull(task_ids: str | list[str]) -> dict | list | None:
+        return known.get(task_ids) if isinstance(task_ids, str) else [known.get(one) for one in task_ids]
+
     context = {
         "params": {"as_of": month, "restate": restate},
         "run_id": database.run_id,
         "task": task,
-        "ti": SimpleNamespace(xcom_pull=xcoms.get),
+        "ti": SimpleNamespace(xcom_pull=pull),
         "outlet_events": MagicMock(),
     }
     task.render_template_fields(context, templates())
@@ -449,3 +460,95 @@ def test_what_is_odd_about_builds_that_seal_makes_again_is_in_the_ledger(databas
     assert [text.partition(" (")[0] for text in warnings] == [
         "2 of the 3 users delivered for 2024-01-31 are not in this delivery"
     ]
+
+
+def test_seal_without_what_the_gate_has_said_audits_by_itself(database, in_order):
+    """As when someone has marked the gate as a success."""
+    database.load_month(JANUARY, DELIVERIES[JANUARY])
+    database.build_month(FEBRUARY, delivery("ann") | {"labels": delivery("nobody")["labels"]})
+    with pytest.raises(TaskRefused, match="Rows without a user"):
+        run_task("seal", database, FEBRUARY, xcoms={"gate": None})
+    database.build_month(FEBRUARY, DELIVERIES[FEBRUARY])
+    assert run_task("seal", database, FEBRUARY, xcoms={"gate": None})["ledger_rows_written"] == 6
+    for table in TABLES:
+        database.upsert(FEBRUARY, table)
+    assert database.contents() == in_order[FEBRUARY]
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+def test_a_run_does_not_end_with_live_of_two_months(database, other, is_told):
+    """February is sealed between two of January's upserts, and its own run is killed then."""
+    run_to(database, JANUARY, "seal")
+    said = {"upsert.users": database.upsert(JANUARY, "users")}
+    run_to(other, FEBRUARY, "seal", files=delivery("ann", "bob", user_gender="Female", churn_label="False"))
+    said |= {f"upsert.{table}": database.upsert(JANUARY, table) for table in [*TABLES][1:]}
+    assert database.verify() != []
+    run_task("drop_staging", database, JANUARY, xcoms=said if is_told else {"upsert.users": None})
+    assert database.query("select distinct user_gender from users") == [("Female",)]
+    assert database.verify() == []
+
+
+def test_a_reader_whose_plan_is_older_than_a_seal_sees_the_month_before_or_the_month(database, other):
+    database.load_month(JANUARY, DELIVERIES[JANUARY])
+    database.build_month(FEBRUARY, DELIVERIES[FEBRUARY])
+    database.run_as_admin(
+        "create function public.slow() returns date language plpgsql stable as "
+        "$$begin perform pg_sleep(1); return '2099-01-01'; end$$"
+    )
+    read = []
+
+    def look() -> None:
+        with psycopg.connect(database.admin_uri) as reader:
+            for what in ("as_of from labels_as_of('2099-01-01')", "as_of from user_history('ann') where what = 'went'"):
+                separator = "and" if "where" in what else "where"
+                read.append(reader.execute(f"select {what} {separator} as_of < public.slow()").fetchall())
+
+    reader = threading.Thread(target=look)
+    reader.start()
+    time.sleep(0.5)  # it plans, and then takes its time
+    database.seal(FEBRUARY)
+    reader.join()
+    assert len(read[0]) in (2, 3)  # users of January, or of February
+
+
+def test_verify_that_began_before_a_seal_does_not_see_it(database):
+    """What is attached was committed long before: a transaction that is older than the seal could see it."""
+    database.load_month(JANUARY, DELIVERIES[JANUARY])
+    database.build_month(FEBRUARY, DELIVERIES[FEBRUARY])
+    with psycopg.connect(database.uri, autocommit=True) as old, old.transaction():
+        old.execute("set local transaction_isolation = 'repeatable read'")
+        old.execute("select 1")
+        database.seal(FEBRUARY)
+        differences = old.execute(render("tasks/verify.sql", JANUARY))
+        while differences.nextset():
+            pass
+        assert differences.fetchall() == []
+        months, _, newest, rows, *_ = old.execute(render("parts/verified.sql", JANUARY)).fetchone()
+        assert (months, newest, rows) == (1, JANUARY, 6 * 2)
+
+
+@pytest.mark.parametrize("style", ["German", "SQL,DMY", "Postgres"])
+def test_the_roles_own_way_to_write_dates_does_not_matter(database, other, in_order, monkeypatch, style):
+    uri = f"{database.uri}&options=-c%20datestyle%3D{style}"
+    monkeypatch.setenv("AIRFLOW_CONN_STREAMFLOW_DB", uri)
+    german = Database(uri)
+    german.load_month(JANUARY, DELIVERIES[JANUARY])
+    german.load_month(MARCH, DELIVERIES[MARCH])
+    german.build_month(FEBRUARY, DELIVERIES[FEBRUARY], restate=True)
+    passed = run_task("gate", german, FEBRUARY, restate=True)
+    assert (passed["as_of"], passed["previous"], passed["month"]) == (FEBRUARY, JANUARY, "late")
+    other.load_month(MARCH, DELIVERIES[MARCH] | delivery("cid"), restate=True)
+    other.load_month(MARCH, DELIVERIES[MARCH], restate=True)
+    run_task("seal", german, FEBRUARY, restate=True, gate=passed)
+    assert {german.upsert(FEBRUARY, table)["live_is"] for table in TABLES} == {MARCH}
+    german.close()
+    assert database.contents() == in_order[MARCH]
+    assert database.verify() == []
+
+
+def test_the_role_may_have_all_names_quoted(database, in_order):
+    quoting = Database(f"{database.uri}&options=-c%20quote_all_identifiers%3Don")
+    for month in (JANUARY, MARCH, FEBRUARY):
+        quoting.load_month(month, DELIVERIES[month], restate=True)
+    quoting.close()
+    assert database.contents() == in_order[MARCH]

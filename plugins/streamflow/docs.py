@@ -55,7 +55,10 @@ UPSERT = (
     "Brings the live table to the newest sealed snapshot: inserts new users, updates changed rows, deletes users who "
     "are gone, leaves identical rows alone. XCom: the counts."
 )
-DROP_STAGING = "Drops what the run has staged and built. That of a failed run stays for inspection until its next try."
+DROP_STAGING = (
+    "Drops what the run has staged and built. That of a failed run stays for inspection until its next try. If another "
+    "run has sealed a month while this one brought live along, all live tables are brought to that month first."
+)
 
 VERIFY_DAG = """
 ### Is everything as it was sealed?

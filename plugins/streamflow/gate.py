@@ -71,6 +71,7 @@ def audit(hook: Any, conn_id: str, state: dict[str, Any], restate: bool, changes
     changes, examples = state["sealed_changes"], []
     if changes and settings.shows_values():
         with closing(hook.get_conn()) as connection, connection.cursor(name="changes") as rows:
+            connection.execute("set local datestyle = 'ISO'")
             examples = write_changes(rows.execute(changes_sql), report)
     if state["orphans"]:
         raise _orphans(state["orphans"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -41,10 +42,20 @@ class SealOperator(SqlStepOperator):
     another run has sealed a month since the snapshots were built, or they are not those that the gate has passed, they
     are built and audited again, here.
 
+    Args:
+        as_of: the month (templated).
+        kwargs: SqlStepOperator's.
+
     Raises:
         TaskRefused: if what was built again must not be published.
         TaskNotYet: if other runs seal months faster than this one can build.
     """
+
+    template_fields: Sequence[str] = (*SqlStepOperator.template_fields, "as_of")
+
+    def __init__(self, *, as_of: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.as_of = as_of
 
     @ends_task
     def execute(self, context: Any) -> dict[str, Any]:
@@ -70,8 +81,8 @@ class SealOperator(SqlStepOperator):
 
     def _build_again(self, context: Any) -> None:
         """Do what the tasks ``snapshot`` and ``gate`` did, on what is sealed now."""
-        as_of, restate = context["ti"].xcom_pull("gate")["as_of"], context["params"]["restate"]
-        sql = partial(render_task, as_of=as_of, run_id=context["run_id"], restate=restate)
+        restate = context["params"]["restate"]
+        sql = partial(render_task, as_of=self.as_of, run_id=context["run_id"], restate=restate)
         hook = self.get_db_hook()
         for table in TABLES.values():
             hook.run(sql("tasks/snapshot.sql", table=table))

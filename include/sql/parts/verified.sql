@@ -8,7 +8,9 @@ select
     (select count(*) from public.current_deliveries) as snapshots,
     (select max(as_of)::text from public.current_deliveries) as newest,
     {% for table in tables.values() %}
-    {{ '+ ' if not loop.first }}(select count(*) from public.{{ table.snapshots }})
+    {{ '+ ' if not loop.first }}(
+        select count(*) from public.{{ table.snapshots }} where tableoid in (select inhrelid from pg_inherits)
+    )
     {%- endfor %} as snapshot_rows,
     {% for table in tables.values() %}
     {{ '+ ' if not loop.first }}(select count(*) from public.{{ table.name }})

@@ -3,7 +3,7 @@ create or replace function staging.attach_build(month date, table_name text) ret
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
     build text := staging.relation_name(table_name, month, 'build');
-    snapshots text := (select relname from pg_class where oid = staging.snapshots_of(table_name));
+    snapshots text := staging.snapshots_of(table_name);
     partition text := format('%s_%s', snapshots, to_char(month, 'YYYYMMDD'));
 begin
     execute format('alter table staging.%I set schema public', build);

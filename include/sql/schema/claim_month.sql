@@ -13,7 +13,7 @@ begin
             as first_month
     into known
     from public.current_deliveries
-    where file_name ~ '^month_\d+/'
+    where file_name ~ '^month_\d{3,6}/'
     order by as_of desc
     limit 1;
     if found then

@@ -4,7 +4,7 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
     build text := staging.relation_name(table_name, month, 'build');
     changes text := staging.relation_name(table_name, month, 'changes');
-    snapshots regclass := staging.snapshots_of(table_name);
+    snapshots text := staging.snapshots_of(table_name);
     plan staging.builds;
 begin
     -- names have the day's digits alone: no other era has tables of the same names
@@ -37,8 +37,12 @@ begin
 
     delete from staging.builds as old where old.as_of = month and old.table_name = create_build.table_name;
     execute format('drop table if exists staging.%I, staging.%I', build, changes);
-    execute format('create table staging.%I (like %s)', build, snapshots);
-    execute format('create unlogged table staging.%I (like %s, what text)', changes, snapshots);
+    execute format('create table staging.%I (like public.%I)', build, snapshots);
+    execute format(
+        'create unlogged table staging.%I (
+            like public.%I, what text not null check (what in (''added'', ''changed'', ''removed''))
+        )', changes, snapshots
+    );
     if to_regrole('streamflow_ingest') is not null then
         execute format('grant select, insert on staging.%I, staging.%I to streamflow_ingest', build, changes);
     end if;

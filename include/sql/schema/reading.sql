@@ -17,19 +17,27 @@ group by as_of;
 
 comment on view public.sealed_months is
 'the months that are sealed; revision above 1: restated since';
+
+-- The functions are PL/pgSQL's, which plans a query when its caller's snapshot is there already: a plan that is older
+-- than a month's partition would give no rows at all, if the ledger that it reads has the month.
 {% for table in tables.values() %}
 -- the newest sealed state of {{ table.name }} at or before a day; no rows before the first sealed month
 create or replace function public.{{ table.name }}_as_of(day date) returns setof public.{{ table.snapshots }}
-language sql stable as $$
-    select *
-    from public.{{ table.snapshots }}
-    where as_of = (select max(sealed.as_of) from public.deliveries as sealed where sealed.as_of <= day);
+language plpgsql stable as $$
+declare
+    newest date := (select max(sealed.as_of) from public.deliveries as sealed where sealed.as_of <= day);
+begin
+    return query select * from public.{{ table.snapshots }} where as_of = newest;
+end
 $$;
 {% endfor %}
 -- every month in which a row of the user appeared, changed or went, with the columns that differ, old and new
 create or replace function public.user_history(of_user text)
 returns table (as_of date, table_name text, what text, was jsonb, is_now jsonb)
-language sql stable as $$
+language plpgsql stable as $$
+#variable_conflict use_column
+begin
+return query
 with
 months as (
     select distinct deliveries.as_of from public.deliveries
@@ -72,4 +80,5 @@ select
 from steps
 where steps.state is distinct from steps.before
 order by steps.as_of, steps.table_name;
+end
 $$;

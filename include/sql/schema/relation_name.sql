@@ -16,12 +16,12 @@ begin
 end
 $$;
 
--- The snapshot table of a table of a delivery.
-create or replace function staging.snapshots_of(table_name text) returns regclass
+-- The snapshot table of a table of a delivery, in schema public.
+create or replace function staging.snapshots_of(table_name text) returns text
 language sql stable as $$
     select case table_name
         {%- for table in tables.values() %}
-        when '{{ table.name }}' then 'public.{{ table.snapshots }}'
+        when '{{ table.name }}' then '{{ table.snapshots }}'
         {%- endfor %}
-    end::regclass
+    end
 $$;

@@ -19,7 +19,7 @@ create unlogged table if not exists staging.files (
     file_name text not null,
     file_bytes bigint not null,
     file_sha256 text not null,
-    not_delivered text[] not null,
+    not_delivered text[] not null check (array_position(not_delivered, null) is null),
     delivered bigint not null,
     is_validated boolean not null default false,
     warnings text[] not null default '{}',

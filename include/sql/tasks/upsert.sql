@@ -7,12 +7,16 @@
 {% include 'parts/session.sql' %}
 lock table public.{{ table.name }} in share row exclusive mode;
 
+-- one look at the ledger for all that follows
+create temporary table ledger on commit drop as
+select max(as_of) as as_of, count(*) as row_count from public.deliveries;
+
 create temporary table changed on commit drop as
 with
 newest as (
     select {{ columns(table.all_columns, '', 8) }}
     from public.{{ table.snapshots }}
-    where as_of = (select max(as_of) from public.deliveries)
+    where as_of = (select as_of from ledger)
 )
 
 select
@@ -38,7 +42,8 @@ values (
 );
 
 select
-    (select max(as_of)::text from public.deliveries) as live_is,
+    (select as_of::text from ledger) as live_is,
+    (select row_count from ledger) as ledger_rows,
     count(*) filter (where what = 'inserted') as inserted,
     count(*) filter (where what = 'updated') as updated,
     count(*) filter (where what = 'deleted') as deleted

@@ -22,6 +22,8 @@ found as (
         count(*) as snapshot_rows,
         {{ sql.checksum(table, 'snapshot', 12) }} as snapshot_checksum
     from public.{{ table.snapshots }} as snapshot
+    -- rows that were built before this transaction, and attached after it began, are not sealed for it
+    where snapshot.tableoid in (select inhrelid from pg_inherits)
     group by snapshot.as_of
     {{ 'union all' if not loop.last }}
     {%- endfor %}
