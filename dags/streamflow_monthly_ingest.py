@@ -73,11 +73,7 @@ with DAG(
         python_callable=check_month,
         op_kwargs={"as_of": "{{ params.as_of or '' }}", "first_month": "{{ first_month() }}"},
     )
-    prepare = PrepareOperator(
-        task_id="prepare",
-        doc_md=docs.PREPARE,
-        sql="tasks/prepare.sql",
-    )
+    prepare = PrepareOperator(task_id="prepare", doc_md=docs.PREPARE, sql="tasks/prepare.sql")
     wait = MonthFolderSensor(
         task_id="wait_for_month",
         doc_md=docs.WAIT_FOR_MONTH,
@@ -116,12 +112,7 @@ with DAG(
                 staged_sql="parts/staged_file.sql",
                 passed_sql="parts/mark_validated.sql",
             )
-            snapshot = SqlStepOperator(
-                task_id="snapshot",
-                doc_md=docs.SNAPSHOT,
-                sql="tasks/snapshot.sql",
-                table=table,
-            )
+            snapshot = SqlStepOperator(task_id="snapshot", doc_md=docs.SNAPSHOT, sql="tasks/snapshot.sql", table=table)
         wait >> stage >> load >> validate >> snapshot >> gate
 
     with TaskGroup("upsert", tooltip="live brought to the newest sealed snapshot"):

@@ -14,7 +14,6 @@ from airflow.dag_processing.dagbag import DagBag
 from months import Database
 from streamflow.refusal import TaskEnded
 from streamflow.tables import TABLES
-from streamflow.templating import render_task
 
 
 @cache
@@ -115,8 +114,7 @@ class Run:
 
     def finish(self) -> None:
         """Run what comes after the tables; behind the gate that is SQL alone."""
-        gate = self.execute("gate")
-        self.database.run(render_task("tasks/seal.sql", self.as_of, run_id=self.database.run_id, gate=gate))
+        self.database.seal(self.as_of, gate=self.execute("gate"))
         for table in TABLES:
             self.database.upsert(self.as_of, table)
         self.database.step("tasks/drop_staging.sql", self.as_of)

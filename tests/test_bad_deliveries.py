@@ -806,6 +806,20 @@ def test_a_step_of_a_run_whose_month_another_run_has_taken_ends_readably(databas
     assert "What to do: let that run finish, or run the month again" in refused.value.message
 
 
+@pytest.mark.parametrize("step", ["load", "validate"])
+def test_reports_that_cannot_be_written_are_not_the_deliverys_fault(database, february, monkeypatch, step):
+    run = february("labels")
+    run.begin()
+    run.stage_others()
+    run.stage("stage", *(["load"] if step == "validate" else []))
+    monkeypatch.setenv("AIRFLOW__STREAMFLOW__DATA_DOCS", "/dev/null/docs")
+    before = database.contents(ledger=True)
+    with pytest.raises(Refused, match=r"^labels\.\w+: /dev/null/docs.*: Not a directory\.\nThe disk") as refused:
+        run.stage(step)
+    assert isinstance(refused.value.error, TaskNotYet)  # someone may mount it meanwhile
+    assert database.contents(ledger=True) == before
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else, and root may read everything")
 def test_a_file_that_may_not_be_read_is_named(database, february, completed, docs):
     run = february("labels")

@@ -36,12 +36,8 @@ def main(task: str, table: str, month: str, restate: str) -> int:
     except Refusal as refusal:
         print(refusal, file=sys.stderr)
         return 2
-    print(
-        render_task(
-            f"tasks/{task}.sql", month, TABLES.get(table), run_id="manual__by_make_sql", restate=restate == "true",
-            folder=folder,
-        )
-    )  # fmt: skip
+    run = {"run_id": "manual__by_make_sql", "restate": restate == "true", "folder": folder}
+    print(render_task(f"tasks/{task}.sql", month, TABLES.get(table), **run))
     return 0
 
 

@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from airflow.providers.postgres.hooks.postgres import PostgresHook
-from airflow.sdk import BaseHook, BaseNotifier, DeadlineAlert, DeadlineReference, SyncCallback
-from airflow.sdk.configuration import conf
+from airflow.sdk import BaseHook, BaseNotifier, DeadlineAlert, DeadlineReference, SyncCallback, conf
 from airflow.sdk.exceptions import AirflowNotFoundException
 
 from streamflow import settings

@@ -26,11 +26,17 @@ class DropStagingOperator(SqlStepOperator):
     def execute(self, context: Any) -> dict[str, Any] | None:
         """Look at what the upserts have said, and drop."""
         live = context["ti"].xcom_pull(task_ids=[f"upsert.{table}" for table in TABLES])
-        for _ in range(_TRIES):
-            ledgers = {(table or {}).get("ledger_rows") for table in live}
-            if len(ledgers) == 1 and ledgers != {None}:
-                return super().execute(context)
+        tries = 0
+        while not _is_of_one_month(live):
+            if tries == _TRIES:
+                raise NotYet(f"Other runs have sealed months {_TRIES} times while live was brought to the newest one.")
+            tries += 1
             self.log.info("Another run has sealed a month meanwhile: live is brought to it.")
             sql = [render_task("tasks/upsert.sql", "", table, run_id="") for table in TABLES.values()]
             live = [self.get_db_hook().run(one, handler=last_row) for one in sql]
-        raise NotYet(f"Other runs have sealed months {_TRIES} times while live was brought to the newest one.")
+        return super().execute(context)
+
+
+def _is_of_one_month(live: list[dict[str, Any] | None]) -> bool:
+    """Whether all upserts have said what they did, and had the same ledger before them."""
+    return all(live) and len({table["ledger_rows"] for table in live}) == 1

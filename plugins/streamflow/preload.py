@@ -10,7 +10,7 @@ import sys
 from typing import Any
 
 from airflow.listeners import hookimpl
-from airflow.sdk.configuration import conf
+from airflow.sdk import conf
 
 
 @hookimpl

@@ -79,7 +79,8 @@ def ends_task(execute: Callable[..., Any]) -> Callable[..., Any]:
     Raises:
         TaskRefused: for a :class:`Refusal`, and for what a statement raises by itself (``staging.assert_true``): a
             fact per line of the exception's message, and its hint as what to do.
-        TaskNotYet: for a :class:`NotYet`.
+        TaskNotYet: for a :class:`NotYet`; if rows refer to users who are not in live yet; if a file, such as a report,
+            cannot be written or read.
     """
 
     @functools.wraps(execute)
@@ -92,6 +93,16 @@ def ends_task(execute: Callable[..., Any]) -> Callable[..., Any]:
             refusal = raised
         except psycopg.errors.RaiseException as error:
             refusal = Refusal(*error.diag.message_primary.splitlines(), to_do=error.diag.message_hint or "")
+        except psycopg.errors.ForeignKeyViolation:  # its own message would show a user_id
+            refusal = NotYet(
+                "Live does not have all users of the newest sealed snapshot yet.",
+                "Another run has sealed a month, and has not brought its users there.",
+            )
+        except OSError as error:
+            refusal = NotYet(
+                f"{error.filename or 'A file'}: {error.strerror or error}.",
+                "The disk, the network or the permissions are at fault, not the delivery.",
+            )
         for line in refusal.lines:
             log.error("%s", line)
         raise (TaskNotYet if isinstance(refusal, NotYet) else TaskRefused)(refusal)

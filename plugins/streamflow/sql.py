@@ -6,7 +6,7 @@ from typing import Any
 
 from airflow.providers.common.sql.operators.sql import SQLExecuteQueryOperator
 
-from streamflow.refusal import NotYet, ends_task
+from streamflow.refusal import ends_task
 from streamflow.tables import Table
 from streamflow.templating import last_row, render
 
@@ -35,15 +35,7 @@ class SqlStepOperator(SQLExecuteQueryOperator):
     @ends_task
     def execute(self, context: Any) -> dict[str, Any] | None:
         """Run the statements."""
-        import psycopg
-
-        try:
-            found = super().execute(context)
-        except psycopg.errors.ForeignKeyViolation:  # its own message would show a user_id
-            raise NotYet(
-                "Live does not have all users of the newest sealed snapshot yet.",
-                "Another run has sealed a month, and has not brought its users there.",
-            ) from None
+        found = super().execute(context)
         for name, value in (found or {}).items():
             if value != "" and not isinstance(value, list | dict):
                 self.log.info("%s: %s", name, value)

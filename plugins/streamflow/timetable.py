@@ -6,7 +6,7 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 import pendulum
-from airflow.sdk.configuration import conf
+from airflow.sdk import conf
 from airflow.timetables.base import DagRunInfo, DataInterval, Timetable
 from airflow.utils.types import DagRunType
 from pendulum import UTC, DateTime
