@@ -134,7 +134,7 @@ def rules_note(results: list[dict[str, Any]]) -> str:
     counts = results[0]["rules"]["rules"]
     other = []
     for table, count in counts.items():
-        suite = json.loads((ROOT / "include" / "expectations" / f"{table}.json").read_text())
+        suite = json.loads((ROOT / "include" / "tables" / table / "expectations.json").read_text())
         if len(suite["expectations"]) != count:
             other.append(f"{table} {len(suite['expectations'])}, by hand {count}")
     note = f"The hand-written queries check {sum(counts.values())} rules"

@@ -11,7 +11,6 @@ from airflow.sdk import DAG, Param, TaskGroup
 from streamflow import docs, settings
 from streamflow.alerts import Notifier, seal_deadline
 from streamflow.check_month import check_month
-from streamflow.drift import EXPECTATIONS
 from streamflow.drop_staging import DropStagingOperator
 from streamflow.gate import GateOperator
 from streamflow.load import LoadCsvOperator
@@ -108,7 +107,7 @@ with DAG(
                 doc_md=docs.VALIDATE,
                 table=table,
                 as_of=AS_OF,
-                suite=EXPECTATIONS / f"{table.name}.json",
+                suite=table.suite,
                 staged_sql="parts/staged_file.sql",
                 passed_sql="parts/mark_validated.sql",
             )
@@ -116,15 +115,16 @@ with DAG(
         wait >> stage >> load >> validate >> snapshot >> gate
 
     with TaskGroup("upsert", tooltip="live brought to the newest sealed snapshot"):
-        upserts = [
-            SqlStepOperator(task_id=table.name, doc_md=docs.UPSERT, sql="tasks/upsert.sql", table=table)
+        upserts = {
+            table.name: SqlStepOperator(task_id=table.name, doc_md=docs.UPSERT, sql="tasks/upsert.sql", table=table)
             for table in TABLES.values()
-        ]
-        upserts[0] >> upserts[1:]  # users first: the others refer to them
+        }
+        for table in TABLES.values():
+            (upserts[table.refers_to] if table.refers_to else seal) >> upserts[table.name]
 
     check >> prepare >> wait
-    gate >> seal >> upserts[0]
-    upserts >> clean_up
+    gate >> seal
+    list(upserts.values()) >> clean_up
 
     # Airflow drops the tasks of a run before their start and calls it a success; check_month is to reject it
     for task in dag.tasks:

@@ -11,15 +11,15 @@ from typing import NamedTuple
 
 import pytest
 
-from months import ROOT, as_csv, render
+from months import as_csv, render
 from streamflow import settings
+from streamflow.drift import BOUNDS
 from streamflow.plain import show
 from streamflow.refusal import RUN_AGAIN, TaskRefused
 from streamflow.tables import TABLES
 from streamflow.validate import ValidateOperator
 
 DECEMBER, JANUARY, FEBRUARY = "2023-12-31", "2024-01-31", "2024-02-29"
-SUITES = ROOT / "include" / "expectations"
 
 # on both edges of every rule; only keys, labels and, of the users, the day of signing up are needed
 GOOD = {
@@ -145,7 +145,7 @@ def drift(table: str) -> list[Breaks]:
 
 
 def suite_of(table: str) -> dict:
-    return json.loads((SUITES / f"{table}.json").read_text())
+    return json.loads(TABLES[table].suite.read_text())
 
 
 EVERY_TABLE = [
@@ -292,7 +292,7 @@ def validate(database, deliveries):
             task_id="validate",
             table=TABLES[table],
             as_of=as_of,
-            suite=suite or SUITES / f"{table}.json",
+            suite=suite or TABLES[table].suite,
             fs_conn_id="streamflow_fs",
             staged_sql=render("parts/staged_file.sql", as_of, TABLES[table]),
             passed_sql=render("parts/mark_validated.sql", as_of, TABLES[table]),
@@ -394,11 +394,11 @@ def test_a_truncated_export_is_compared_with_the_month_before(database, validate
 
 
 def test_bounds_are_data(database, validate, tmp_path, monkeypatch):
-    bounds = json.loads((SUITES / "bounds.json").read_text())
+    bounds = json.loads(BOUNDS.read_text())
     bounds["tables"]["labels"] = {"rows_at_least": 0.002}
     (tmp_path / "bounds.json").write_text(json.dumps(bounds))
     seal_before(database, "labels", delivered=1000)
-    monkeypatch.setattr("streamflow.drift.EXPECTATIONS", tmp_path)
+    monkeypatch.setattr("streamflow.drift.BOUNDS", tmp_path / "bounds.json")
     assert validate("labels", batch("labels"))["warnings"] == []
 
 
@@ -463,10 +463,6 @@ def test_every_column_has_a_rule_on_its_values_or_needs_none(database, table):
     )
     assert {*TABLES[table].all_columns} - ruled <= {name for (name,) in booleans}
     assert {kwargs["column"] for kind, kwargs in rules if kind == SHARE} == {*TABLES[table].columns}
-
-
-def test_every_suite_belongs_to_a_table():
-    assert {file.name for file in SUITES.iterdir()} == {"bounds.json", *(f"{table}.json" for table in TABLES)}
 
 
 @pytest.mark.parametrize("table", TABLES)

@@ -1,4 +1,4 @@
--- The rules of include/expectations/usage_agg_30d.json, a line each, in their order: how often each is broken.
+-- The rules of include/tables/usage_agg_30d/expectations.json, a line each, in their order: how often each is broken.
 -- Bounds that the package takes from the month before are constants here; the figures are worked out all the same.
 set work_mem = '256MB';
 

@@ -34,7 +34,7 @@ WAIT_FOR_MONTH = (
 STAGE = "Creates the table's empty, unlogged staging table for the month."
 LOAD = "Copies the CSV file into the staging table, whose columns follow the file's header. The file is only read."
 VALIDATE = (
-    "Checks every staged row against the table's suite in `include/expectations/`. A broken rule fails the task. The "
+    "Checks every staged row against the table's suite in `include/tables/<table>/`. A broken rule fails the task. The "
     "log names the lines, users and values of a few rows, and the page with all results. Correct the file and "
     f"{RUN_AGAIN}."
 )

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from streamflow.tables import Table
+from streamflow.tables import TABLES_FOLDER, Table
 
-EXPECTATIONS = Path(__file__).resolve().parents[2] / "include" / "expectations"
+BOUNDS = TABLES_FOLDER / "bounds.json"
 
 
 def read_bounds(table: str) -> dict[str, float]:
@@ -21,7 +20,7 @@ def read_bounds(table: str) -> dict[str, float]:
         ``null_share_change_at_most``, in shares of the rows; ``mean_change_at_most``, relative to the mean before;
         ``users_gone_at_most``, share of the users delivered the month before.
     """
-    bounds = json.loads((EXPECTATIONS / "bounds.json").read_text())
+    bounds = json.loads(BOUNDS.read_text())
     return bounds["defaults"] | bounds["tables"].get(table, {})
 
 

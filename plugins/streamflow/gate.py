@@ -14,6 +14,7 @@ from streamflow.drift import read_bounds
 from streamflow.plain import as_cell, show
 from streamflow.refusal import RUN_AGAIN, Refusal, count, ends_task, wrap
 from streamflow.sql import SqlStepOperator
+from streamflow.tables import ROOT
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +80,7 @@ def audit(hook: Any, conn_id: str, state: dict[str, Any], restate: bool, changes
         raise _would_change(state, examples, report)
     for line in _list(changes):
         log.info("Restating%s", line.removeprefix("  -"))
-    warnings = _warnings(state, read_bounds("users"))
+    warnings = _warnings(state, read_bounds(ROOT.name))
     for line in (line for warning in warnings for line in wrap(warning)):
         log.warning("%s", line)
     kind = _kind(state)
@@ -123,7 +124,7 @@ def _warnings(state: dict[str, Any], bounds: dict[str, float]) -> list[str]:
     if before and gone / before > bounds["users_gone_at_most"]:
         warnings.append(
             f"{gone} of the {before} users delivered for {state['previous']} are not in this delivery "
-            f"(users_gone_at_most={bounds['users_gone_at_most']}): is users.csv truncated?"
+            f"(users_gone_at_most={bounds['users_gone_at_most']}): is {ROOT.file_name} truncated?"
         )
     return warnings
 

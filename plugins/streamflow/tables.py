@@ -1,36 +1,108 @@
-"""The six tables of a delivery: the only place that Python and the SQL templates take identifiers from.
+"""The tables of a delivery, as the folders of ``include/tables/`` say.
 
-Types are the database's: ``include/sql/schema/live.sql``, which a test holds equal to this list.
+It is the only place that Python and the SQL templates take identifiers from.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from streamflow.months import Month
+from streamflow.refusal import Refusal
+
+TABLES_FOLDER = Path(__file__).resolve().parents[2] / "include" / "tables"
+SUITE = "expectations.json"
+
+TYPES = ("text", "boolean", "integer", "bigint", "numeric", "date")
+_LONGEST = len("_20240131_changes")  # what names of staged and built tables, and of partitions, end in
+# names that the pipeline gives itself: SQL has them beside a table's own
+_RESERVED = frozenset(("user_id", "as_of", "source_as_of", "what"))
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=63 - _LONGEST)]
 
 
-@dataclass(frozen=True)
-class Table:
+class TablesError(Refusal):
+    """A folder of ``include/tables/`` that does not say what a table is."""
+
+
+class Column(BaseModel):
+    """One column of a table.
+
+    Attributes:
+        name: the column's name in the file and in PostgreSQL.
+        type: its type in PostgreSQL.
+        optional: whether a delivery may leave it out; its stored values are then kept.
+        since: the first month, ``YYYY-MM``, whose delivery can have it; for readers.
+        about: a sentence that says what it means.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    name: Name
+    type: Literal[TYPES]
+    optional: bool = False
+    since: Annotated[str, Field(pattern=r"^\d{4}-(0[1-9]|1[0-2])$")] | None = None
+    about: Annotated[str, Field(min_length=1)]
+
+
+class Table(BaseModel):
     """One file of a delivery and what becomes of it.
 
     Attributes:
-        name: the live table, and the file without ``.csv``.
-        columns: live's columns in order, without the key ``user_id``; optional ones last.
-        optional: those of ``columns`` that a delivery may leave out; their stored values are then kept.
+        name: the live table, the folder below ``include/tables/``, and the file without ``.csv``.
+        about: a sentence that says what it holds.
         snapshots: the table of the month-end states.
+        refers_to: the table whose users it may have rows of; None for the one that all others refer to in the end.
+        fields: its columns in order, without the key ``user_id``; optional ones last.
     """
 
-    name: str
-    columns: tuple[str, ...]
-    optional: tuple[str, ...] = ()
-    snapshots: str = ""
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=False)
 
-    def __post_init__(self) -> None:
-        if self.columns[len(self.required) :] != self.optional:
-            raise ValueError(f"{self.name}: optional columns come last.")
-        if not self.snapshots:
-            object.__setattr__(self, "snapshots", f"{self.name}_snapshots")
+    name: Name
+    about: Annotated[str, Field(min_length=1)]
+    snapshots: Name
+    refers_to: Name | None = None
+    fields: Annotated[tuple[Column, ...], Field(alias="columns", strict=False)]
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        names = [column.name for column in self.fields]
+        if not names:
+            raise ValueError("columns: expected at least one beside user_id, which every table has")
+        for name in names:
+            if name in _RESERVED:
+                raise ValueError(f"columns: {name} is a column that the pipeline adds itself")
+            if names.count(name) > 1:
+                raise ValueError(f"columns: {name} is there twice")
+        if tuple(names[len(self.required) :]) != self.optional:
+            raise ValueError("columns: optional ones come last, as PostgreSQL adds them")
+        return self
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Live's columns in order, without the key."""
+        return tuple(column.name for column in self.fields)
+
+    @property
+    def optional(self) -> tuple[str, ...]:
+        """Those of ``columns`` that a delivery may leave out."""
+        return tuple(column.name for column in self.fields if column.optional)
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """Those of ``columns`` that every delivery has."""
+        return tuple(column.name for column in self.fields if not column.optional)
+
+    @property
+    def all_columns(self) -> tuple[str, ...]:
+        """Live's columns in order, with the key."""
+        return ("user_id", *self.columns)
 
     @property
     def file_name(self) -> str:
@@ -38,14 +110,9 @@ class Table:
         return f"{self.name}.csv"
 
     @property
-    def required(self) -> tuple[str, ...]:
-        """Those of ``columns`` that every delivery has."""
-        return tuple(column for column in self.columns if column not in self.optional)
-
-    @property
-    def all_columns(self) -> tuple[str, ...]:
-        """Live's columns in order, with the key."""
-        return ("user_id", *self.columns)
+    def suite(self) -> Path:
+        """The file with its rules, in Great Expectations' serialised form."""
+        return TABLES_FOLDER / self.name / SUITE
 
     def staged(self, as_of: str) -> str:
         """Return the name of the staging table of a month (``YYYY-MM-DD``): ``labels_20240131``, in schema staging.
@@ -64,41 +131,87 @@ class Table:
         return f"{self.staged(as_of)}_changes"
 
 
-_ADD_ONS = ("add_on_security", "add_on_backup", "add_on_device_protect", "add_on_support")
+def read_tables(folder: Path = TABLES_FOLDER) -> dict[str, Table]:
+    """Return the tables that a folder has a folder of each for, those that others refer to first.
 
-TABLES: dict[str, Table] = {
-    table.name: table
-    for table in (
-        # users first: the others refer to it
-        Table("users", ("signup_date", "user_gender", "user_is_senior", "has_family", "has_dependents")),
-        Table(
-            "subscriptions",
-            (
-                "months_active",
-                "plan_stream_tv",
-                "plan_stream_movies",
-                "contract_type",
-                "paperless_billing",
-                "monthly_fee",
-                "total_paid",
-                "net_service",
-                *_ADD_ONS,
-            ),
-            optional=_ADD_ONS,
-            snapshots="subscriptions_profile_snapshots",
-        ),
-        Table(
-            "usage_agg_30d",
-            (
-                "watch_hours_30d",
-                "avg_session_mins_7d",
-                "unique_devices_30d",
-                "skips_7d",
-                "rebuffer_events_7d",
-            ),
-        ),
-        Table("payments_agg_90d", ("failed_payments_90d",)),
-        Table("support_agg_90d", ("support_tickets_90d", "ticket_avg_resolution_hrs_90d")),
-        Table("labels", ("churn_label",)),
-    )
-}
+    Raises:
+        TablesError: naming file, key, what was expected and what was found, if one is not whole, if two share a name,
+            or if the tables do not all refer to one in the end.
+    """
+    tables = {path.parent.name: _read(path) for path in sorted(folder.glob("*/table.yaml"))}
+    if not tables:
+        raise TablesError(f"{folder}: expected a folder with a table.yaml per table; found none.")
+    for name, table in tables.items():
+        where = folder / name / "table.yaml"
+        if table.refers_to is not None and table.refers_to not in tables:
+            raise TablesError(
+                f"{where}, refers_to:", f"Expected one of {', '.join(tables)}.", f"Found {table.refers_to!r}."
+            )
+        taken = [
+            other.name
+            for other in tables.values()
+            if table.snapshots == other.name or (other is not table and table.snapshots == other.snapshots)
+        ]
+        if taken:
+            raise TablesError(f"{where}, snapshots:", "Expected a name of its own.", f"Found that of {taken[0]}.")
+    roots = [name for name, table in tables.items() if table.refers_to is None]
+    if len(roots) != 1:
+        raise TablesError(
+            f"{folder}: expected one table without refers_to, whose users all others refer to in the end.",
+            f"Found {', '.join(roots) or 'none'}.",
+        )
+    try:
+        order = TopologicalSorter(
+            {name: [table.refers_to] if table.refers_to else [] for name, table in tables.items()}
+        ).static_order()
+        return {name: tables[name] for name in order}
+    except CycleError as error:
+        raise TablesError(
+            f"{folder}, refers_to:", "Expected no table that refers to itself.", f"Found {' → '.join(error.args[1])}."
+        ) from None
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML as it is, but a key that is there twice is an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        keys = [key.value for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.MarkedYAMLError(problem=f"the key {key} is there twice", problem_mark=node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+def _read(path: Path) -> Table:
+    """Read one ``table.yaml``."""
+    name = path.parent.name
+    try:
+        said = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 (a SafeLoader)
+        if not isinstance(said, dict):
+            raise TablesError(f"{path}:", "Expected keys and values (about, snapshots, columns).", f"Found {said!r}.")
+        table = Table.model_validate({"snapshots": f"{name}_snapshots", **said, "name": name})
+    except yaml.YAMLError as error:
+        raise TablesError(f"{path}:", *str(error).splitlines()) from None
+    except ValidationError as invalid:
+        raise TablesError(*(line for one in invalid.errors() for line in _in_words(path, said, one))) from None
+    if not (path.parent / SUITE).exists():
+        raise TablesError(f"{path.parent / SUITE}:", "Expected the table's rules.", "Found no file.")
+    return table
+
+
+def _in_words(path: Path, said: dict, error: dict) -> list[str]:
+    """Return where a value is wrong, what was expected there and what was found."""
+    place, inner = [], said
+    for key in error["loc"]:
+        inner = inner[key] if isinstance(inner, list) or key in inner else None
+        place.append(
+            str(inner["name"] if isinstance(key, int) and isinstance(inner, dict) and "name" in inner else key)
+        )
+    expected = re.sub("^Value error, ", "", error["msg"])
+    found = [] if error["type"] in ("missing", "value_error") else [f"Found {error['input']!r}."]
+    return [f"{path}{', ' if place else ''}{' '.join(place)}:", f"{expected}.", *found]
+
+
+TABLES: dict[str, Table] = read_tables()
+ROOT: Table = next(iter(TABLES.values()))
+"""The table that all others refer to in the end."""

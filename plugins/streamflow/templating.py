@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from streamflow.refusal import RUN_AGAIN
-from streamflow.tables import TABLES, Table
+from streamflow.tables import ROOT, TABLES, Table
 
 AS_OF = "{{ params.as_of or data_interval_end | ds }}"
 """The month a run is for: its data interval's end, unless the param names another."""
@@ -32,7 +32,7 @@ def literal(value: str) -> str:
     return sql.Literal(str(value)).as_string()
 
 
-MACROS: dict[str, Any] = {"tables": TABLES, "run_again": RUN_AGAIN}
+MACROS: dict[str, Any] = {"tables": TABLES, "root": ROOT, "run_again": RUN_AGAIN}
 FILTERS: dict[str, Any] = {"literal": literal, "version_of": version_of}
 
 

@@ -10,7 +10,7 @@ from streamflow.tables import TABLES as tables
 from streamflow.templating import FILTERS, MACROS
 
 SQLFLUFF_JINJA_FILTERS = FILTERS | {"ds": str}
-run_again = MACROS["run_again"]
+root, run_again = MACROS["root"], MACROS["run_again"]
 params = {"as_of": "2024-01-31", "restate": False}
 data_interval_end = "2024-01-31"
 run_id = "manual__lint"

@@ -39,7 +39,7 @@ for made in
     select conrelid::regclass as relation, conname as name
     from pg_constraint
     where
-        contype = 'f' and confdeltype <> 'c' and confrelid = to_regclass('public.users')
+        contype = 'f' and confdeltype <> 'c'
         and conrelid in (
             {%- for table in tables.values() %}
             to_regclass('public.{{ table.name }}'){{ ',' if not loop.last }}

@@ -10,8 +10,8 @@ select
     max(revision) as revision,
     (select min(every.sealed_at) from public.deliveries as every where every.as_of = sealed.as_of) as first_sealed_at,
     max(sealed_at) as sealed_at,
-    sum(delivered) filter (where table_name = 'users') as users_delivered,
-    sum(snapshot_rows) filter (where table_name = 'users') as users
+    sum(delivered) filter (where table_name = '{{ root.name }}') as users_delivered,
+    sum(snapshot_rows) filter (where table_name = '{{ root.name }}') as users
 from public.current_deliveries as sealed
 group by as_of;
 

@@ -34,7 +34,7 @@ begin
             hint = 'let the gate see them: {{ run_again }}.';
     end if;
     for build in
-        select * from staging.builds where as_of = month and is_built order by table_name <> 'users', table_name
+        select * from staging.builds where as_of = month and is_built order by array_position('{ {{- tables | join(', ') -}} }', table_name)
     loop
         execute format('select staging.apply_changes_%s($1, $2)', build.table_name)
         into changed using month, build.is_sealed;
@@ -43,7 +43,7 @@ begin
             perform staging.attach_build(month, build.table_name);
             perform staging.add_revision(
                 month, build.table_name, build.counts, run, true,
-                case when build.table_name = 'users' then warnings else '{}' end
+                case when build.table_name = '{{ root.name }}' then warnings else '{}' end
             );
         end if;
 
@@ -99,7 +99,7 @@ begin
             then
                 perform staging.add_revision(
                     sealed.as_of, build.table_name, counts, run, sealed.as_of = month,
-                    case when build.table_name = 'users' then warnings else '{}' end
+                    case when build.table_name = '{{ root.name }}' then warnings else '{}' end
                 );
             end if;
         end loop;

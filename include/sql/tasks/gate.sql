@@ -1,5 +1,5 @@
 {% from 'parts/month.sql' import as_of with context -%}
-{% set others = tables.values() | rejectattr('name', 'equalto', 'users') | list -%}
+{% set others = tables.values() | selectattr('refers_to') | list -%}
 -- What must hold before {{ as_of }} is published. Read-only.
 --
 -- takes:  the builds of {{ as_of }}, and their changes in sealed months
@@ -9,7 +9,7 @@
 select staging.assert_built(date '{{ as_of }}', {{ run_id | literal }});
 
 with
-month as (select * from staging.builds where as_of = '{{ as_of }}' and table_name = 'users'),
+month as (select * from staging.builds where as_of = '{{ as_of }}' and table_name = '{{ root.name }}'),
 
 -- builds that another run's seal has overtaken do not fit together: seal builds them again, and they are audited then
 base as (
@@ -38,20 +38,33 @@ later as (
     {%- endfor %}
 ),
 
+refers (table_name, refers_to) as (
+    values
+    {%- for table in others %}
+    {{- '\n    ' if loop.index is odd else ' ' }}('{{ table.name }}', '{{ table.refers_to }}'){{ ',' if not loop.last }}
+    {%- endfor %}
+),
+
 known as (
-    select user_id from staging.{{ tables['users'].build(as_of) }}
+    {%- for name in others | map(attribute='refers_to') | unique %}
+    select '{{ name }}' as table_name, user_id from staging.{{ tables[name].build(as_of) }}
     union all
-    select user_id from public.users_snapshots where as_of = (select as_of from month where not is_built)
+    select '{{ name }}' as table_name, user_id from public.{{ tables[name].snapshots }}
+    where as_of = (select as_of from month where not is_built)
+    {{- ' union all' if not loop.last }}
+    {%- endfor %}
 ),
 
 removed as (select as_of, table_name, user_id from changes where what = 'removed'),
 
 orphans as (
-    select date '{{ as_of }}' as as_of, table_name, user_id from built
-    where not exists (select from known where known.user_id = built.user_id)
+    select date '{{ as_of }}' as as_of, table_name, user_id from built inner join refers using (table_name)
+    where not exists (select from known where (known.table_name, known.user_id) = (refers_to, built.user_id))
     union all
-    select as_of, later.table_name, user_id from later
-    inner join (select as_of, user_id from removed where table_name = 'users') as users using (as_of, user_id)
+    select as_of, table_name, user_id from later
+    inner join refers using (table_name)
+    inner join (select as_of, table_name as refers_to, user_id from removed) as users
+        using (as_of, refers_to, user_id)
     left join removed as gone using (as_of, table_name, user_id)
     where as_of > '{{ as_of }}' and gone is null
 ),
@@ -88,11 +101,11 @@ select
     staging.builds_of(month.as_of) as builds,
     (
         select delivered from public.current_deliveries
-        where as_of = month.previous and table_name = 'users'
+        where as_of = month.previous and table_name = '{{ root.name }}'
     ) as users_before,
     -- those that the month before delivered and this one does not
     (
-        select count(*) from staging.{{ tables['users'].build(as_of) }} where source_as_of = month.previous
+        select count(*) from staging.{{ root.build(as_of) }} where source_as_of = month.previous
     ) as users_gone,
     (
         select coalesce(jsonb_agg(found_orphans order by as_of, table_name), '[]') from found_orphans
