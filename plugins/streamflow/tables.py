@@ -11,12 +11,17 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import yaml
+from airflow.sdk import conf
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from streamflow.months import Month
 from streamflow.refusal import Refusal
 
-TABLES_FOLDER = Path(__file__).resolve().parents[2] / "include" / "tables"
+TABLES_FOLDER = Path(
+    conf.get("streamflow", "tables_folder", fallback=None) or Path(__file__).resolve().parents[2] / "include" / "tables"
+)
+"""The folder with one of each table: ``include/tables``, unless Airflow's configuration names another."""
+
 SUITE = "expectations.json"
 
 TYPES = ("text", "boolean", "integer", "bigint", "numeric", "date")
@@ -25,6 +30,7 @@ _LONGEST = len("_20240131_changes")  # what names of staged and built tables, an
 _RESERVED = frozenset(("user_id", "as_of", "source_as_of", "what"))
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=63 - _LONGEST)]
+MonthName = Annotated[str, Field(pattern=r"^\d{4}-(0[1-9]|1[0-2])$")]
 
 
 class TablesError(Refusal):
@@ -47,7 +53,7 @@ class Column(BaseModel):
     name: Name
     type: Literal[TYPES]
     optional: bool = False
-    since: Annotated[str, Field(pattern=r"^\d{4}-(0[1-9]|1[0-2])$")] | None = None
+    since: MonthName | None = None
     about: Annotated[str, Field(min_length=1)]
 
 
@@ -59,6 +65,7 @@ class Table(BaseModel):
         about: a sentence that says what it holds.
         snapshots: the table of the month-end states.
         refers_to: the table whose users it may have rows of; None for the one that all others refer to in the end.
+        since: the first month, ``YYYY-MM``, whose delivery has it; None: every month's has.
         fields: its columns in order, without the key ``user_id``; optional ones last.
     """
 
@@ -68,6 +75,7 @@ class Table(BaseModel):
     about: Annotated[str, Field(min_length=1)]
     snapshots: Name
     refers_to: Name | None = None
+    since: MonthName | None = None
     fields: Annotated[tuple[Column, ...], Field(alias="columns", strict=False)]
 
     @model_validator(mode="after")
@@ -83,6 +91,10 @@ class Table(BaseModel):
         if tuple(names[len(self.required) :]) != self.optional:
             raise ValueError("columns: optional ones come last, as PostgreSQL adds them")
         return self
+
+    def is_delivered(self, as_of: str) -> bool:
+        """Whether the delivery of a month (``YYYY-MM-DD``) has the table."""
+        return self.since is None or as_of[:7] >= self.since
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -154,11 +166,24 @@ def read_tables(folder: Path = TABLES_FOLDER) -> dict[str, Table]:
         ]
         if taken:
             raise TablesError(f"{where}, snapshots:", "Expected a name of its own.", f"Found that of {taken[0]}.")
+        earlier = table.refers_to and tables[table.refers_to].since
+        if earlier and (table.since or "") < earlier:
+            raise TablesError(
+                f"{where}, since:",
+                f"Expected {earlier} or later, as {table.refers_to} has, which it refers to.",
+                f"Found {table.since or 'none'}.",
+            )
     roots = [name for name, table in tables.items() if table.refers_to is None]
     if len(roots) != 1:
         raise TablesError(
             f"{folder}: expected one table without refers_to, whose users all others refer to in the end.",
             f"Found {', '.join(roots) or 'none'}.",
+        )
+    if since := tables[roots[0]].since:
+        raise TablesError(
+            f"{folder / roots[0] / 'table.yaml'}, since:",
+            "Expected none: all other tables refer to this one, so every delivery has it.",
+            f"Found {since}.",
         )
     try:
         order = TopologicalSorter(
@@ -215,3 +240,8 @@ def _in_words(path: Path, said: dict, error: dict) -> list[str]:
 TABLES: dict[str, Table] = read_tables()
 ROOT: Table = next(iter(TABLES.values()))
 """The table that all others refer to in the end."""
+
+
+def tables_of(as_of: str) -> dict[str, Table]:
+    """Return the tables that a month's delivery has (``YYYY-MM-DD``), those that others refer to first."""
+    return {name: table for name, table in TABLES.items() if table.is_delivered(as_of)}
