@@ -16,7 +16,7 @@ from streamflow.gate import GateOperator
 from streamflow.load import LoadCsvOperator
 from streamflow.refusal import RETRY_POLICY
 from streamflow.seal import SEALED, SealOperator
-from streamflow.sql import PrepareOperator, SqlStepOperator
+from streamflow.sql import PrepareOperator, SqlStepOperator, StageOperator
 from streamflow.tables import TABLES
 from streamflow.templating import AS_OF, FILTERS, MACROS, SQL_FOLDER
 from streamflow.timetable import MonthEndTimetable
@@ -87,13 +87,14 @@ with DAG(
         doc_md=docs.GATE,
         sql="tasks/gate.sql",
         changes_sql="parts/changed_cells.sql",
+        trigger_rule="none_failed",  # tables are skipped in months before their first one
     )
     seal = SealOperator(task_id="seal", doc_md=docs.SEAL, sql="tasks/seal.sql", as_of=AS_OF, outlets=[SEALED])
     clean_up = DropStagingOperator(task_id="drop_staging", doc_md=docs.DROP_STAGING, sql="tasks/drop_staging.sql")
 
     for table in TABLES.values():
         with TaskGroup(table.name, tooltip=f"{table.file_name} into staging, checked, and built"):
-            stage = SqlStepOperator(task_id="stage", doc_md=docs.STAGE, sql="tasks/stage.sql", table=table)
+            stage = StageOperator(task_id="stage", doc_md=docs.STAGE, sql="tasks/stage.sql", table=table, as_of=AS_OF)
             load = LoadCsvOperator(
                 task_id="load",
                 doc_md=docs.LOAD,

@@ -29,6 +29,8 @@ os.environ |= {
     "AIRFLOW__STREAMFLOW__DATA_DOCS": str(WORK / "data_docs"),
     "GX_ANALYTICS_ENABLED": "false",
 }
+if "TABLES_OF_TEST" in os.environ:  # test_tables_of_your_own.py
+    os.environ["AIRFLOW__STREAMFLOW__TABLES_FOLDER"] = os.environ["TABLES_OF_TEST"]
 
 import hypothesis  # noqa: E402
 import psycopg  # noqa: E402

@@ -13,7 +13,7 @@ from airflow.dag_processing.dagbag import DagBag
 
 from months import Database
 from streamflow.refusal import TaskEnded
-from streamflow.tables import TABLES
+from streamflow.tables import TABLES, tables_of
 
 
 @cache
@@ -94,7 +94,7 @@ class Run:
 
     def stage_others(self) -> None:
         """Let the harness stage the tables that are not of interest."""
-        for table in TABLES:
+        for table in tables_of(self.as_of):
             if table not in self.tables:
                 self.database.stage(self.as_of, table, (self.folder / f"{table}.csv").read_bytes())
                 self.database.build(self.as_of, table)

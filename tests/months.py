@@ -14,7 +14,7 @@ import psycopg
 from psycopg import sql
 
 from streamflow.months import Month
-from streamflow.tables import TABLES, Table
+from streamflow.tables import TABLES, Table, tables_of
 from streamflow.templating import last_row, render_task
 from streamflow.templating import render as render_once
 
@@ -152,9 +152,9 @@ class Database:
             )
 
     def stage_month(self, as_of: str, delivery: dict[str, bytes]) -> None:
-        """Stage all six files of a delivery."""
+        """Stage all files of a delivery."""
         self.step("tasks/prepare.sql", as_of)
-        for table in TABLES:
+        for table in tables_of(as_of):
             self.stage(as_of, table, delivery[table])
 
     def build(self, as_of: str, table: str, restate: bool = False) -> dict[str, Any]:
@@ -162,9 +162,9 @@ class Database:
         return self.step("tasks/snapshot.sql", as_of, table, restate)
 
     def build_month(self, as_of: str, delivery: dict[str, bytes], restate: bool = False) -> None:
-        """Stage and build all six tables of a delivery."""
+        """Stage and build all tables of a delivery."""
         self.stage_month(as_of, delivery)
-        for table in TABLES:
+        for table in tables_of(as_of):
             self.build(as_of, table, restate)
 
     def gate(self, as_of: str, restate: bool = False) -> dict[str, Any]:
@@ -190,7 +190,7 @@ class Database:
         """
         self.step("tasks/prepare.sql", as_of)
         yield "prepare"
-        for table in TABLES:
+        for table in tables_of(as_of):
             self.stage(as_of, table, delivery[table])
             yield f"stage {table}"
             self.build(as_of, table, restate)

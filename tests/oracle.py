@@ -17,7 +17,8 @@ States = dict[str, dict[str, pd.DataFrame]]  # table -> as_of -> state
 
 def state(accepted: Accepted, table: Table, k: str) -> pd.DataFrame:
     """state(k) of a table: indexed by user_id, with live's columns and source_as_of."""
-    deliveries = [D[table.name].assign(source_as_of=j) for j, D in sorted(accepted.items()) if j <= k]
+    months = [j for j in sorted(accepted) if j <= k and table.is_delivered(j)]
+    deliveries = [accepted[j][table.name].assign(source_as_of=j) for j in months]
     newest = pd.concat(deliveries).groupby("user_id").tail(1).set_index("user_id")
     newest = newest.reindex(columns=[*table.columns, "source_as_of"])
     for column in table.optional:
@@ -28,8 +29,11 @@ def state(accepted: Accepted, table: Table, k: str) -> pd.DataFrame:
 
 
 def states(accepted: Accepted) -> States:
-    """state(k) of every table and accepted month."""
-    return {table.name: {k: state(accepted, table, k) for k in sorted(accepted)} for table in TABLES.values()}
+    """state(k) of every table and accepted month that has it."""
+    return {
+        table.name: {k: state(accepted, table, k) for k in sorted(accepted) if table.is_delivered(k)}
+        for table in TABLES.values()
+    }
 
 
 def contents(states: States) -> dict[str, list[tuple]]:
@@ -48,9 +52,10 @@ def contents(states: States) -> dict[str, list[tuple]]:
 def has_orphans(states: States) -> bool:
     """Whether some month has a row without its user."""
     return any(
-        not set(rows.index) <= set(states["users"][k].index)
-        for by_month in states.values()
-        for k, rows in by_month.items()
+        not set(rows.index) <= set(states[table.refers_to][k].index)
+        for table in TABLES.values()
+        if table.refers_to
+        for k, rows in states[table.name].items()
     )
 
 

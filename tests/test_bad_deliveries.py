@@ -49,8 +49,10 @@ def rows_of(month: int) -> dict[str, list[list[str]]]:
             "support_agg_90d": [str(number % 4), f"{number}.125"],
             "labels": [odd],
         }
-        for table, cells in values.items():
-            rows[table].append([user, *cells])
+        others = {"integer": str(number), "numeric": f"{number}.5", "boolean": odd, "text": "x", "date": "2023-05-01"}
+        for table in TABLES.values():
+            required = [others[column.type] for column in table.fields if not column.optional]
+            rows[table.name].append([user, *values.get(table.name, required)])
     return rows
 
 

@@ -14,6 +14,7 @@ import psycopg
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "plugins"))
 
+from streamflow.refusal import Refusal
 from streamflow.templating import render
 
 
@@ -21,7 +22,9 @@ def install(uri: str) -> None:
     """Run ``roles.sql``, and ``schema.sql`` as streamflow_owner.
 
     Raises:
-        psycopg.Error: if the database cannot be reached or the user may not do it; then nothing has changed.
+        psycopg.Error: if the database cannot be reached, the user may not do it, or the tables that it has cannot
+            become those of include/tables; then nothing has changed.
+        Refusal: if the migrations are not numbered one after the other.
     """
     with psycopg.connect(uri) as connection:
         connection.execute("set local lock_timeout = '1min'")  # rather try again than stand in every reader's way
@@ -37,7 +40,7 @@ def main(args: list[str]) -> int:
         return 2
     try:
         install(args[0])
-    except psycopg.Error as error:
+    except (psycopg.Error, Refusal) as error:
         print(f"Nothing was installed: {error}", file=sys.stderr)
         return 1
     print(

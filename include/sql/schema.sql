@@ -5,11 +5,16 @@
 -- leaves: live, snapshots, ledger and staging, and on the schema staging a comment that says which version
 {%- set parts %}
 {% include 'schema/clear_staging.sql' %}
-{% include 'schema/live.sql' %}
-{% include 'schema/snapshots.sql' %}
-{% include 'schema/ledger.sql' %}
-{% include 'schema/staging.sql' %}
 {% include 'schema/assert_true.sql' %}
+{% include 'schema/tables.sql' %}
+{% include 'schema/migrations.sql' %}
+{% include 'schema/ledger.sql' %}
+{% include 'schema/assert_same_tables.sql' %}
+{% include 'schema/add_columns.sql' %}
+perform staging.assert_same_tables();
+{% include 'schema/live_and_snapshots.sql' %}
+perform staging.add_columns();
+{% include 'schema/staging.sql' %}
 {% include 'schema/assert_run_owns_month.sql' %}
 {% include 'schema/relation_name.sql' %}
 {% include 'schema/claim_month.sql' %}
@@ -18,6 +23,7 @@
 {% include 'schema/cast_dates.sql' %}
 {% include 'schema/analyze_staged.sql' %}
 {% include 'schema/create_build.sql' %}
+{% include 'schema/checksum_of.sql' %}
 {% include 'schema/count_snapshot.sql' %}
 {% include 'schema/finish_build.sql' %}
 {% include 'schema/assert_built.sql' %}

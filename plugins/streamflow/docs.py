@@ -31,7 +31,10 @@ WAIT_FOR_MONTH = (
     "Passes when all six files are in the month's folder, not empty, and have not been written to for the settle time. "
     "The log says what it still waits for."
 )
-STAGE = "Creates the table's empty, unlogged staging table for the month."
+STAGE = (
+    "Creates the table's empty, unlogged staging table for the month. In months before the table's first one "
+    "(`since` in its `table.yaml`) the table is skipped."
+)
 LOAD = "Copies the CSV file into the staging table, whose columns follow the file's header. The file is only read."
 VALIDATE = (
     "Checks every staged row against the table's suite in `include/tables/<table>/`. A broken rule fails the task. The "

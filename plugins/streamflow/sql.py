@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from airflow.providers.common.sql.operators.sql import SQLExecuteQueryOperator
+from airflow.sdk.exceptions import AirflowSkipException
 
 from streamflow.refusal import ends_task
 from streamflow.tables import Table
@@ -40,6 +42,28 @@ class SqlStepOperator(SQLExecuteQueryOperator):
             if value != "" and not isinstance(value, list | dict):
                 self.log.info("%s: %s", name, value)
         return found
+
+
+class StageOperator(SqlStepOperator):
+    """Make a table's empty staging table; skip it, and the steps after it, in months before the table's first one.
+
+    Args:
+        as_of: the month (templated).
+        kwargs: SqlStepOperator's.
+    """
+
+    template_fields: Sequence[str] = (*SqlStepOperator.template_fields, "as_of")
+
+    def __init__(self, *, as_of: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.as_of = as_of
+
+    @ends_task
+    def execute(self, context: Any) -> dict[str, Any] | None:
+        """Run the statements, or skip."""
+        if not self.table.is_delivered(self.as_of):
+            raise AirflowSkipException(f"{self.table.name} is delivered since {self.table.since}.")
+        return super().execute(context)
 
 
 class PrepareOperator(SqlStepOperator):

@@ -9,8 +9,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from streamflow.refusal import RUN_AGAIN
-from streamflow.tables import ROOT, TABLES, Table
+from streamflow.refusal import RUN_AGAIN, Refusal
+from streamflow.tables import ROOT, TABLES, Table, tables_of
 
 AS_OF = "{{ params.as_of or data_interval_end | ds }}"
 """The month a run is for: its data interval's end, unless the param names another."""
@@ -32,7 +32,25 @@ def literal(value: str) -> str:
     return sql.Literal(str(value)).as_string()
 
 
-MACROS: dict[str, Any] = {"tables": TABLES, "root": ROOT, "run_again": RUN_AGAIN}
+def migrations() -> list[str]:
+    """Return the names of the files of ``include/sql/migrations/``, without ``.sql``, in order.
+
+    Raises:
+        Refusal: if they are not numbered 001, 002, … without a gap.
+    """
+    names = sorted(path.stem for path in (SQL_FOLDER / "migrations").glob("*.sql"))
+    for number, name in enumerate(names, start=1):
+        if not re.fullmatch(rf"{number:03d}_[a-z0-9_]+", name):
+            raise Refusal(
+                f"{SQL_FOLDER / 'migrations' / name}.sql:",
+                f"Expected a name that begins with {number:03d}_, then small letters, digits and underscores.",
+                f"Found {name}.",
+                to_do="number the migrations 001, 002, … in the order in which they are to be applied",
+            )
+    return names
+
+
+MACROS: dict[str, Any] = {"tables": TABLES, "tables_of": tables_of, "root": ROOT, "run_again": RUN_AGAIN}
 FILTERS: dict[str, Any] = {"literal": literal, "version_of": version_of}
 
 
@@ -44,7 +62,7 @@ def _templates() -> Any:
     templates = jinja2.Environment(  # noqa: S701 (SQL, not HTML)
         loader=jinja2.FileSystemLoader(SQL_FOLDER), undefined=jinja2.StrictUndefined
     )
-    templates.globals |= MACROS
+    templates.globals |= MACROS | {"migrations": migrations()}
     templates.filters |= FILTERS | {"ds": str}
     return templates
 

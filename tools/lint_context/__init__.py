@@ -8,9 +8,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "plugins"))
 
 from streamflow.tables import TABLES as tables
 from streamflow.templating import FILTERS, MACROS
+from streamflow.templating import migrations as in_order
 
 SQLFLUFF_JINJA_FILTERS = FILTERS | {"ds": str}
-root, run_again = MACROS["root"], MACROS["run_again"]
+root, run_again, tables_of = MACROS["root"], MACROS["run_again"], MACROS["tables_of"]
+migrations = in_order()
 params = {"as_of": "2024-01-31", "restate": False}
 data_interval_end = "2024-01-31"
 run_id = "manual__lint"

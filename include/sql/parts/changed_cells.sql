@@ -1,9 +1,9 @@
 {% from 'parts/month.sql' import as_of with context -%}
 -- What would change in sealed months, cell by cell.
 --
--- takes:  the six lists of changes; the sealed snapshots
+-- takes:  the lists of changes; the sealed snapshots
 -- leaves: a query with a row per month, table, user and column: the value that is sealed, and the one that would be
-{% for table in tables.values() %}
+{% for table in tables_of(as_of).values() %}
 select
     change.as_of::text as as_of,
     '{{ table.name }}' as table_name,
@@ -26,7 +26,10 @@ where
     (change.what <> 'changed' or cell.was is distinct from cell.would_be)
     and (
         change.as_of > date '{{ as_of }}'
-        or exists (select from public.deliveries as ledger where ledger.as_of = date '{{ as_of }}')
+        or (
+            select is_sealed from staging.builds
+            where builds.as_of = date '{{ as_of }}' and builds.table_name = '{{ table.name }}'
+        )
     )
 {{ 'union all' if not loop.last }}
 {%- endfor %}

@@ -29,7 +29,7 @@ language sql set search_path = pg_catalog, pg_temp as $$
     insert into public.deliveries (
         as_of, table_name, revision, file_name, file_bytes, file_sha256, not_delivered,
         delivered, inserted, updated, unchanged, carried_forward, snapshot_rows, snapshot_checksum,
-        warnings, profile, run_id
+        warnings, profile, columns, run_id
     )
     select
         month,
@@ -48,6 +48,7 @@ language sql set search_path = pg_catalog, pg_temp as $$
         counts.snapshot_checksum,
         file.warnings,
         file.profile,
+        staging.columns_of(of_table),
         run
     from file
 $$;

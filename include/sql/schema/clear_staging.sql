@@ -2,8 +2,7 @@
 -- the owner made in it while they might, no function of the owner's may read or stumble over.
 --
 -- takes:  the schema; a part of the block in schema.sql
--- leaves: staging.publish_lock alone, and live's foreign keys such that they follow deletions afterwards; a run under
---         way stages its month again
+-- leaves: staging.publish_lock alone; a run under way stages its month again
 for made in
     select kind, name
     from (
@@ -32,23 +31,4 @@ for made in
     order by kind in ('sequence', 'routine'), kind, name
 loop
     execute format('drop %s if exists %s cascade', made.kind, made.name);
-end loop;
-
--- live follows deletions, and earlier versions' keys did not
-for made in
-    select conrelid::regclass as relation, conname as name
-    from pg_constraint
-    where
-        contype = 'f' and confdeltype <> 'c'
-        and conrelid in (
-            {%- for table in tables.values() %}
-            to_regclass('public.{{ table.name }}'){{ ',' if not loop.last }}
-            {%- endfor %}
-        )
-loop
-    execute format(
-        'alter table %s drop constraint %I, add constraint %2$I '
-        'foreign key (user_id) references public.users (user_id) on delete cascade',
-        made.relation, made.name
-    );
 end loop;

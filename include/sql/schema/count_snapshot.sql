@@ -23,7 +23,8 @@ begin
                 )
             ) as updated,
             count(*) filter (where not is_delivered) as carried_forward,
-            coalesce({{ sql.checksum(table, 'snapshot', 16) }}, 0) as snapshot_checksum,
+            coalesce({{ sql.checksum(sql.columns(table.all_columns + ('as_of', 'source_as_of'), 'snapshot', 16)) }}, 0)
+                as snapshot_checksum,
             count(previous.user_id) = (select count(*) from public.{{ table.snapshots }} where as_of = $2)
             and count(*) filter (
                 where not is_delivered and record_image_ne(

@@ -4,7 +4,6 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
     build text := staging.relation_name(table_name, month, 'build');
     changes text := staging.relation_name(table_name, month, 'changes');
-    snapshots text := staging.snapshots_of(table_name);
     plan staging.builds;
 begin
     -- names have the day's digits alone: no other era has tables of the same names
@@ -17,7 +16,13 @@ begin
     where file.as_of = month and file.table_name = create_build.table_name
     for update;
     perform staging.assert_run_owns_month(month, run);
-    select into plan
+    with
+    sealed as (
+        select * from public.current_deliveries
+        where current_deliveries.table_name = create_build.table_name
+    )
+
+    select
         file.as_of,
         file.table_name,
         run as run_id,
@@ -25,23 +30,26 @@ begin
         file.file_sha256,
         file.not_delivered,
         (select count(*) from public.deliveries) as base,
-        (select max(as_of) from public.deliveries where as_of < month) as previous,
-        (select count(*) > 0 from public.deliveries where as_of = month) as is_sealed,
+        (select max(as_of) from sealed where as_of < month) as previous,
+        (select count(*) > 0 from sealed where as_of = month) as is_sealed,
         restate or not exists (
-            select from public.current_deliveries as sealed
-            where (sealed.as_of, sealed.table_name, sealed.file_sha256) = (month, file.table_name, file.file_sha256)
+            select from sealed where (sealed.as_of, sealed.file_sha256) = (month, file.file_sha256)
         ) as is_built
+    into plan
     from staging.files as file
     where file.as_of = month and file.table_name = create_build.table_name and file.is_validated;
     perform staging.assert_true(found, format('%s of %s is not staged and validated', table_name, month));
 
     delete from staging.builds as old where old.as_of = month and old.table_name = create_build.table_name;
     execute format('drop table if exists staging.%I, staging.%I', build, changes);
-    execute format('create table staging.%I (like public.%I)', build, snapshots);
+    -- columns in live's order: those that came later are the last of the snapshots'
+    execute format(
+        'create table staging.%I (like public.%I, as_of date not null, source_as_of date not null)', build, table_name
+    );
     execute format(
         'create unlogged table staging.%I (
-            like public.%I, what text not null check (what in (''added'', ''changed'', ''removed''))
-        )', changes, snapshots
+            like staging.%I, what text not null check (what in (''added'', ''changed'', ''removed''))
+        )', changes, build
     );
     if to_regrole('streamflow_ingest') is not null then
         execute format('grant select, insert on staging.%I, staging.%I to streamflow_ingest', build, changes);

@@ -29,6 +29,10 @@ if to_regrole('streamflow_ingest') is not null then
     grant select on public.{{ table.snapshots }} to streamflow_ingest;
     {%- endfor %}
     grant execute on function
+        staging.tables(),
+        staging.columns_of(text),
+        staging.snapshots_of(text),
+        staging.checksum_of(regclass, date, text[]),
         staging.assert_true(boolean, text, text),
         staging.assert_run_owns_month(date, text),
         staging.claim_month(date, text, text),

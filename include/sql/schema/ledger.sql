@@ -21,15 +21,14 @@ create table if not exists public.deliveries (
     snapshot_checksum numeric not null,
     run_id text not null,
     sealed_at timestamptz not null default now(),
+    warnings text[] not null default '{}',
+    profile jsonb not null default '{}',
+    columns text[] not null,
+    checksum_version integer not null default 1 check (checksum_version = 1),
     primary key (as_of, table_name, revision),
     check (delivered = inserted + updated + unchanged),
     check (snapshot_rows = delivered + carried_forward)
 );
-
--- columns that ledgers of earlier versions do not have
-alter table public.deliveries
-add column if not exists warnings text[] not null default '{}',
-add column if not exists profile jsonb not null default '{}';
 
 comment on column public.deliveries.not_delivered is
 'optional columns that the file left out: their stored values were kept';
@@ -40,15 +39,29 @@ comment on column public.deliveries.updated is
 comment on column public.deliveries.carried_forward is
 'users of the nearest earlier snapshot that the file did not have: their rows were kept';
 comment on column public.deliveries.snapshot_checksum is
-'sum over all rows of hashtextextended(row(live columns, as_of, source_as_of)::text, 0)';
-
+'version 1: the sum over all rows of hashtextextended(row(columns, as_of, source_as_of)::text, 0)';
+comment on column public.deliveries.columns is
+'live''s columns when this revision was sealed, in order: those that the checksum covers. In others, which came later,
+the snapshot has NULL';
 comment on column public.deliveries.warnings is
 'what was odd but let through: broken rules of severity warning and the gate''s warnings, a sentence each';
 comment on column public.deliveries.profile is
 'of the delivered rows: the mean of each numeric column and the share of each column that is not null, with which the
 next month''s are compared';
 
+-- A column that came later is one that no earlier file has delivered.
 create or replace view public.current_deliveries as
-select distinct on (as_of, table_name) *
+select distinct on (as_of, table_name)
+    as_of, table_name, revision, file_name, file_bytes, file_sha256,
+    not_delivered || array(
+        select attname::text collate "default"
+        from pg_attribute
+        where
+            attrelid = to_regclass(format('public.%I', table_name))
+            and attnum > 0 and not attisdropped and attname <> all(columns)
+        order by attnum
+    ) as not_delivered,
+    delivered, inserted, updated, unchanged, carried_forward, snapshot_rows, snapshot_checksum,
+    run_id, sealed_at, warnings, profile, columns, checksum_version
 from public.deliveries
 order by as_of asc, table_name asc, revision desc;

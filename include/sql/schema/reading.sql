@@ -25,7 +25,10 @@ comment on view public.sealed_months is
 create or replace function public.{{ table.name }}_as_of(day date) returns setof public.{{ table.snapshots }}
 language plpgsql stable as $$
 declare
-    newest date := (select max(sealed.as_of) from public.deliveries as sealed where sealed.as_of <= day);
+    newest date := (
+        select max(sealed.as_of) from public.deliveries as sealed
+        where sealed.table_name = '{{ table.name }}' and sealed.as_of <= day
+    );
 begin
     return query select * from public.{{ table.snapshots }} where as_of = newest;
 end
@@ -40,18 +43,19 @@ begin
 return query
 with
 months as (
-    select distinct deliveries.as_of from public.deliveries
+    select distinct deliveries.as_of, deliveries.table_name from public.deliveries
 ),
 
 states as (
     {%- for table in tables.values() %}
     select
         months.as_of,
-        '{{ table.name }}' as table_name,
+        months.table_name,
         to_jsonb(snapshot) - '{user_id, as_of, source_as_of}'::text[] as state
     from months
     left join public.{{ table.snapshots }} as snapshot
         on snapshot.user_id = of_user and snapshot.as_of = months.as_of
+    where months.table_name = '{{ table.name }}'
     {{ 'union all' if not loop.last }}
     {%- endfor %}
 ),

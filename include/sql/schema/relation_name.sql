@@ -5,11 +5,7 @@ create or replace function staging.relation_name(table_name text, month date, ki
 language plpgsql as $$
 begin
     perform staging.assert_true(
-        table_name in (
-            {%- for table in tables.values() %}
-            '{{ table.name }}'{{ ',' if not loop.last }}
-            {%- endfor %}
-        ),
+        table_name in (select tables.table_name from staging.tables()),
         table_name || ' is no table of a delivery'
     );
     return concat_ws('_', table_name, to_char(month, 'YYYYMMDD'), nullif(kind, ''));
@@ -17,11 +13,7 @@ end
 $$;
 
 -- The snapshot table of a table of a delivery, in schema public.
-create or replace function staging.snapshots_of(table_name text) returns text
+create or replace function staging.snapshots_of(of_table text) returns text
 language sql stable as $$
-    select case table_name
-        {%- for table in tables.values() %}
-        when '{{ table.name }}' then '{{ table.snapshots }}'
-        {%- endfor %}
-    end
+    select snapshots from staging.tables() where table_name = of_table
 $$;

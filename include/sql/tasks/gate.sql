@@ -1,5 +1,5 @@
 {% from 'parts/month.sql' import as_of with context -%}
-{% set others = tables.values() | selectattr('refers_to') | list -%}
+{% set delivered = tables_of(as_of) %}{% set others = tables.values() | selectattr('refers_to') | list -%}
 -- What must hold before {{ as_of }} is published. Read-only.
 --
 -- takes:  the builds of {{ as_of }}, and their changes in sealed months
@@ -9,23 +9,26 @@
 select staging.assert_built(date '{{ as_of }}', {{ run_id | literal }});
 
 with
-month as (select * from staging.builds where as_of = '{{ as_of }}' and table_name = '{{ root.name }}'),
+this_month as (select * from staging.builds where as_of = '{{ as_of }}'),
+
+month as (select * from this_month where table_name = '{{ root.name }}'),
 
 -- builds that another run's seal has overtaken do not fit together: seal builds them again, and they are audited then
 base as (
-    select bool_and(base = (select count(*) from public.deliveries)) as is_current
-    from staging.builds where as_of = '{{ as_of }}'
+    select bool_and(base = (select count(*) from public.deliveries)) as is_current from this_month
 ),
 
 built as (
-    {%- for table in others %}
+    {%- for table in delivered.values() if table.refers_to %}
     select '{{ table.name }}' as table_name, user_id from staging.{{ table.build(as_of) }}
     {{- ' union all' if not loop.last }}
+    {%- else %}
+    select '' as table_name, '' as user_id where false
     {%- endfor %}
 ),
 
 changes as (
-    {%- for table in tables.values() %}
+    {%- for table in delivered.values() %}
     select as_of, '{{ table.name }}' as table_name, user_id, what from staging.{{ table.changes(as_of) }}
     {{- ' union all' if not loop.last }}
     {%- endfor %}
@@ -35,34 +38,31 @@ later as (
     {%- for table in others %}
     select as_of, '{{ table.name }}' as table_name, user_id from public.{{ table.snapshots }}
     {{- ' union all' if not loop.last }}
-    {%- endfor %}
-),
-
-refers (table_name, refers_to) as (
-    values
-    {%- for table in others %}
-    {{- '\n    ' if loop.index is odd else ' ' }}('{{ table.name }}', '{{ table.refers_to }}'){{ ',' if not loop.last }}
+    {%- else %}
+    select current_date as as_of, '' as table_name, '' as user_id where false
     {%- endfor %}
 ),
 
 known as (
-    {%- for name in others | map(attribute='refers_to') | unique %}
+    {%- for name in delivered.values() | map(attribute='refers_to') | select | unique %}
     select '{{ name }}' as table_name, user_id from staging.{{ tables[name].build(as_of) }}
     union all
     select '{{ name }}' as table_name, user_id from public.{{ tables[name].snapshots }}
-    where as_of = (select as_of from month where not is_built)
+    where as_of = (select as_of from this_month where table_name = '{{ name }}' and not is_built)
     {{- ' union all' if not loop.last }}
+    {%- else %}
+    select '' as table_name, '' as user_id where false
     {%- endfor %}
 ),
 
 removed as (select as_of, table_name, user_id from changes where what = 'removed'),
 
 orphans as (
-    select date '{{ as_of }}' as as_of, table_name, user_id from built inner join refers using (table_name)
+    select date '{{ as_of }}' as as_of, table_name, user_id from built inner join staging.tables() using (table_name)
     where not exists (select from known where (known.table_name, known.user_id) = (refers_to, built.user_id))
     union all
     select as_of, table_name, user_id from later
-    inner join refers using (table_name)
+    inner join staging.tables() using (table_name)
     inner join (select as_of, table_name as refers_to, user_id from removed) as users
         using (as_of, refers_to, user_id)
     left join removed as gone using (as_of, table_name, user_id)
@@ -71,20 +71,22 @@ orphans as (
 
 sealed_changes as (
     select as_of, table_name, what, count(*) as row_count from changes
-    where as_of > '{{ as_of }}' or (select is_sealed from month)
+    where
+        as_of > '{{ as_of }}'
+        or table_name in (select table_name from this_month where is_sealed)
     group by as_of, table_name, what
     union all
     -- which columns a sealed file left out decides what later months carry forward
-    select as_of, table_name, 'delivered columns' as what, sealed.delivered from staging.builds
+    select as_of, table_name, 'delivered columns' as what, sealed.delivered from this_month
     inner join public.current_deliveries as sealed using (as_of, table_name)
-    where as_of = '{{ as_of }}' and builds.not_delivered <> sealed.not_delivered
+    where this_month.not_delivered <> sealed.not_delivered
 ),
 
 same_files as (
     select sealed.as_of from public.current_deliveries as sealed
-    inner join staging.builds using (table_name, file_sha256)
-    where builds.as_of = '{{ as_of }}' and sealed.as_of <> builds.as_of
-    group by sealed.as_of having count(*) = {{ tables | length }}
+    inner join this_month using (table_name, file_sha256)
+    where sealed.as_of <> this_month.as_of
+    group by sealed.as_of having count(*) = {{ delivered | length }}
 ),
 
 found_orphans as (

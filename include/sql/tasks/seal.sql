@@ -1,7 +1,7 @@
 {% from 'parts/month.sql' import as_of with context -%}
 -- Publishes {{ as_of }}: its snapshots, the sealed months that it changes, and the ledger, in one short transaction.
 --
--- takes:  the six builds, their lists of changes in sealed months, and what the gate has said of these very builds
+-- takes:  the builds, their lists of changes in sealed months, and what the gate has said of these very builds
 -- leaves: what schema/seal_month.sql says; it is a function of the owner's, so that no other statement writes to
 --         sealed snapshots or the ledger
 {% include 'parts/session.sql' %}

@@ -1,4 +1,5 @@
 {% from 'parts/state.sql' import state %}{% from 'parts/month.sql' import as_of with context -%}
+{% from 'parts/columns.sql' import columns -%}
 {% set table = task.table %}{% set snapshots = 'public.' ~ table.snapshots -%}
 {% set build = 'staging.' ~ table.build(as_of) %}{% set changes = 'staging.' ~ table.changes(as_of) -%}
 -- Builds the snapshot of {{ table.name }} for {{ as_of }} in staging.
@@ -36,7 +37,8 @@ begin
         left_out as (select month.not_delivered as names),
         previous as (select * from changed where what <> 'removed'),
         sealed as (
-            select * from {{ snapshots }}
+            select {{ columns(table.all_columns, '', 16) }}, as_of, source_as_of
+            from {{ snapshots }}
             where as_of = month.as_of and (before is null or user_id in (select user_id from changed))
         ),
         delivered as (select * from sealed where before is not null and source_as_of = as_of),

@@ -9,7 +9,7 @@ lock table public.{{ table.name }} in share row exclusive mode;
 
 -- one look at the ledger for all that follows
 create temporary table ledger on commit drop as
-select max(as_of) as as_of, count(*) as row_count from public.deliveries;
+select max(as_of) filter (where table_name = '{{ table.name }}') as as_of, count(*) as row_count from public.deliveries;
 
 create temporary table changed on commit drop as
 with

@@ -7,30 +7,36 @@
 {% import 'parts/columns.sql' as sql %}
 -- a month that is sealed meanwhile is either there, ledger and snapshots, or not
 set local transaction_isolation = 'repeatable read';
-set local datestyle = 'ISO';  -- the checksums are of text
+set local datestyle = 'ISO';
 
 with
 sealed as (
     select * from public.current_deliveries
 ),
 
-found as (
-    {%- for table in tables.values() %}
+-- without those that were built before this transaction, and attached after it began: they are not sealed for it
+attached as (
     select
-        '{{ table.name }}' as table_name,
-        snapshot.as_of,
-        count(*) as snapshot_rows,
-        {{ sql.checksum(table, 'snapshot', 12) }} as snapshot_checksum
-    from public.{{ table.snapshots }} as snapshot
-    -- rows that were built before this transaction, and attached after it began, are not sealed for it
-    where snapshot.tableoid in (select inhrelid from pg_inherits)
-    group by snapshot.as_of
-    {{ 'union all' if not loop.last }}
-    {%- endfor %}
+        table_name,
+        inhparent::regclass as snapshots,
+        substring(pg_get_expr(relpartbound, pg_class.oid) from '\d{4}-\d{2}-\d{2}')::date as as_of
+    from staging.tables()
+    inner join pg_inherits on inhparent = to_regclass(format('public.%I', tables.snapshots))
+    inner join pg_class on pg_class.oid = inhrelid
+),
+
+found as (
+    select table_name, as_of, checksums.*
+    from attached
+    left join sealed using (table_name, as_of)
+    cross join lateral staging.checksum_of(
+        snapshots, as_of, coalesce(columns, staging.columns_of(table_name))
+    ) as checksums
+    where checksums.snapshot_rows > 0
 ),
 
 newest as (
-    select max(as_of) as as_of from sealed
+    select table_name, max(as_of) as as_of from sealed group by table_name
 ),
 
 live as (
@@ -46,7 +52,7 @@ live as (
     from public.{{ table.name }} as live
     full join (
         select * from public.{{ table.snapshots }}
-        where as_of = (select as_of from newest)
+        where as_of = (select as_of from newest where table_name = '{{ table.name }}')
     ) as snapshot on live.user_id = snapshot.user_id
     where
         record_image_ne(
@@ -62,29 +68,27 @@ under_way as (
     select max(runs.as_of) as as_of
     from staging.runs
     inner join public.deliveries on runs.run_id = deliveries.run_id and deliveries.sealed_at >= runs.claimed_at
-    where deliveries.as_of = (select as_of from newest)
-),
-
-relations as (
-    {%- for table in tables.values() %}
-    select '{{ table.name }}' as table_name, '{{ table.snapshots }}' as snapshots
-    {{ 'union all' if not loop.last }}
-    {%- endfor %}
+    where deliveries.as_of = (select max(as_of) from newest)
 )
 
 select
-    relations.snapshots as relation,
-    coalesce(sealed.as_of, found.as_of)::text as as_of,
+    staging.snapshots_of(table_name) as relation,
+    as_of::text as as_of,
     coalesce(sealed.snapshot_rows || ' rows, checksum ' || sealed.snapshot_checksum, 'not sealed') as expected,
-    coalesce(found.snapshot_rows || ' rows, checksum ' || found.snapshot_checksum, 'no rows') as found,
+    coalesce(
+        found.snapshot_rows || ' rows'
+        || coalesce(', checksum ' || found.snapshot_checksum, ', and columns are gone')
+        || case when later_values > 0 then ', values in columns that came later' else '' end,
+        'no rows'
+    ) as found,
     '{}'::text[] as users,
     null as under_way
 from sealed
-full join found on sealed.table_name = found.table_name and sealed.as_of = found.as_of
-inner join relations on relations.table_name = coalesce(sealed.table_name, found.table_name)
+full join found using (table_name, as_of)
 where
-    (sealed.snapshot_rows, sealed.snapshot_checksum)
-    is distinct from (coalesce(found.snapshot_rows, 0), coalesce(found.snapshot_checksum, 0))
+    (sealed.snapshot_rows, sealed.snapshot_checksum, 0)
+    is distinct from
+    (coalesce(found.snapshot_rows, 0), coalesce(found.snapshot_checksum, 0), coalesce(later_values, 0))
 union all
 select
     live.table_name as relation,
@@ -94,7 +98,7 @@ select
     (array_agg(live.user_id order by live.user_id))[:5] as users,
     under_way.as_of::text as under_way
 from live
-cross join newest
+left join newest using (table_name)
 cross join under_way
 group by live.table_name, newest.as_of, live.what, under_way.as_of
 order by as_of, relation, found;

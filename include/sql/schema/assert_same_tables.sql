@@ -1,0 +1,105 @@
+-- Stops if the database's tables cannot become those of include/tables by new tables, and new optional columns at their
+-- end: whatever else is to change, a migration has to say how.
+--
+-- takes:  staging.tables() and staging.columns(); the tables that the database has
+-- leaves: nothing
+create or replace function staging.assert_same_tables() returns void
+language sql as $$
+    with
+    relations as (
+        select table_name, table_name as relation from staging.tables()
+        union all
+        select table_name, snapshots from staging.tables()
+    ),
+
+    existing as (
+        select *, to_regclass(format('public.%I', relation)) as oid from relations
+    ),
+
+    found as (
+        select
+            relation,
+            attname::text as name,
+            format_type(atttypid, atttypmod) as type,
+            row_number() over (partition by relation order by attnum) as place
+        from existing
+        inner join pg_attribute on attrelid = existing.oid and attnum > 0 and not attisdropped
+        where relation = table_name or attname not in ('as_of', 'source_as_of')
+    ),
+
+    said as (
+        select relation, told.*
+        from existing
+        inner join staging.columns() as told using (table_name)
+        where existing.oid is not null
+    ),
+
+    other_columns as (
+        select
+            relation,
+            name,
+            case
+                when said.name is null then 'is in the database, not in table.yaml (removed, or renamed?)'
+                when found.name is null then 'is not in the database: a new column has to be optional'
+                when said.type <> found.type then format('is %s in the database, %s in table.yaml', found.type, said.type)
+            end as difference
+        from said
+        full join found using (relation, name)
+        where said.name is null or said.type <> found.type or (found.name is null and not said.is_optional)
+    ),
+
+    moved_columns as (
+        select distinct on (relation)
+            relation,
+            name,
+            format('is column %s in the database, %s in table.yaml: new ones go last', found.place, said.place)
+        from said
+        inner join found using (relation, name)
+        where
+            said.place <> found.place
+            and relation = said.table_name
+            and relation not in (select relation from other_columns)
+        order by relation, said.place
+    ),
+
+    sealed as (
+        select table_name, min(as_of) as as_of from public.deliveries group by table_name
+    ),
+
+    differences (relation, name, difference) as (
+        select * from other_columns
+        union all
+        select * from moved_columns
+        union all
+        select table_name, null, format('has sealed months from %s on, and no folder', sealed.as_of)
+        from sealed
+        where table_name not in (select table_name from staging.tables())
+        union all
+        select table_name, 'snapshots', format('is %s, and its sealed months are not there', snapshots)
+        from sealed
+        inner join staging.tables() using (table_name)
+        where to_regclass(format('public.%I', snapshots)) is null
+        union all
+        select table_name, 'since', format('is %s, and %s is sealed', to_char(since, 'YYYY-MM'), sealed.as_of)
+        from sealed
+        inner join staging.tables() using (table_name)
+        where sealed.as_of < since
+        union all
+        select table_name, 'refers_to', format('is %s, and in the database %s', refers_to, confrelid::regclass)
+        from staging.tables()
+        inner join pg_constraint on conrelid = to_regclass(format('public.%I', table_name)) and contype = 'f'
+        where confrelid is distinct from to_regclass('public.' || quote_ident(refers_to))
+    )
+
+    select staging.assert_true(
+        count(*) = 0,
+        format(
+            E'the tables of the database %s are not those of include/tables:\n%s\nNothing was written.',
+            current_database(),
+            string_agg(format('  - %s %s', concat_ws('.', relation, name), difference), E'\n' order by relation, name)
+        ),
+        'undo the change of the folder, or write include/sql/migrations/{{ '%03d' % (migrations | length + 1) }}_<what>.sql, '
+        'which makes the tables so (docs/tables.md), then {{ run_again }}.'
+    )
+    from differences
+$$;

@@ -1,0 +1,28 @@
+-- Applies the migrations that the database does not have, each once and in order (docs/tables.md).
+--
+-- takes:  an empty database, which needs none of them, or one that an earlier version of the package has made
+-- leaves: public.schema_migrations with a row for each; stops at a database that a later version has changed
+create table if not exists public.schema_migrations (
+    number integer primary key,
+    name text not null,
+    applied_at timestamptz not null default now()
+);
+
+perform staging.assert_true(
+    count(*) = 0,
+    format(
+        'a later version of the package has changed the database %s: this one does not know the migration %s.',
+        current_database(), string_agg(name, ', ' order by number)
+    ),
+    'deploy the version that has it, then {{ run_again }}.'
+)
+from public.schema_migrations
+where number > {{ migrations | length }};
+{% for name in migrations %}
+if not exists (select from public.schema_migrations where number = {{ loop.index }}) then
+    if to_regclass('public.deliveries') is not null then
+        {% filter indent(8) %}{% include 'migrations/' ~ name ~ '.sql' %}{% endfilter %}
+    end if;
+    insert into public.schema_migrations (number, name) values ({{ loop.index }}, '{{ name }}');
+end if;
+{% endfor %}
