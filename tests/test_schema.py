@@ -28,6 +28,9 @@ DELIVERY = {
 }
 
 
+LABELS_REFER_TO = "alter table labels drop constraint labels_user_id_fkey, add foreign key (user_id) references"
+
+
 @pytest.fixture
 def sealed(database) -> Database:
     """A database with a sealed January."""
@@ -85,8 +88,7 @@ def everything(database: Database) -> list:
             ["labels.snapshots is labels_snapshots, and its sealed months are not there"],
         ),
         (
-            "alter table labels drop constraint labels_user_id_fkey, "
-            "add foreign key (user_id) references subscriptions",
+            f"{LABELS_REFER_TO} subscriptions",
             ["labels.refers_to is users, and in the database subscriptions"],
         ),
     ],
@@ -169,7 +171,8 @@ def test_a_migration_is_applied_once_and_what_is_sealed_is_proven_after_it(seale
     assert sealed.query_as_admin("select has_churned from labels_snapshots") == [(False,)]
     ((snapshots, found),) = sealed.query_as_admin(
         "select snapshot_checksum, (select sum(hashtextextended("
-        "row(user_id, has_churned, as_of, source_as_of)::text, 0)) from labels_snapshots) from deliveries where table_name = 'labels'"
+        "row(user_id, has_churned, as_of, source_as_of)::text, 0)) from labels_snapshots) "
+        "from deliveries where table_name = 'labels'"
     )
     assert snapshots == found
     old = make_schema(ROOT, sealed)  # the version without the migration
