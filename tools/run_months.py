@@ -73,6 +73,7 @@ def run(progress: Progress, log: str) -> int:
     from airflow.sdk.listener import get_listener_manager
 
     from streamflow import settings
+    from streamflow.tables import tables_of
     from streamflow.wait_for_month import still_missing
 
     folder = Path(FSHook("streamflow_fs").get_path())
@@ -95,7 +96,8 @@ def run(progress: Progress, log: str) -> int:
     dag.deadline = None  # no one waits for a late month here (and see settings.seal_within_days)
     for month, name in months:
         progress.lines("", f"{month}  {name}")
-        if missing := still_missing(folder / name, settings.settle_seconds()):
+        tables = tables_of(str(month.as_of)).values()
+        if missing := still_missing(folder / name, settings.settle_seconds(), tables):
             progress.lines(f"  It will be waited for, for at most {settings.wait_timeout()} s:")
             progress.lines(*(f"    {one}" for one in missing))
         done = dag.test(logical_date=dt.datetime.combine(month.as_of, dt.time(), dt.UTC))
