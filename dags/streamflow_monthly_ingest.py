@@ -76,6 +76,7 @@ with DAG(
     wait = MonthFolderSensor(
         task_id="wait_for_month",
         doc_md=docs.WAIT_FOR_MONTH,
+        as_of=AS_OF,
         filepath=FOLDER,
         settle_seconds=settings.settle_seconds(),
         poke_interval=settings.poke_interval(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Collection
 from copy import copy
 from functools import cache
@@ -96,7 +97,10 @@ class Run:
         """Let the harness stage the tables that are not of interest."""
         for table in tables_of(self.as_of):
             if table not in self.tables:
-                self.database.stage(self.as_of, table, (self.folder / f"{table}.csv").read_bytes())
+                path = self.folder / f"{table}.csv"
+                packed = self.folder / f"{table}.csv.gz"
+                content = gzip.decompress(packed.read_bytes()) if packed.exists() else path.read_bytes()
+                self.database.stage(self.as_of, table, content)
                 self.database.build(self.as_of, table)
 
     def stage(self, *steps: str) -> None:

@@ -5,6 +5,7 @@ file completes the month.
 from __future__ import annotations
 
 import csv
+import gzip
 import hashlib
 import os
 import re
@@ -182,6 +183,21 @@ def keep(lines: int) -> Callable[[Path], None]:
     return lambda path: path.write_text("".join(path.read_text().splitlines(keepends=True)[:lines]))
 
 
+def compressed(spoil: Callable[[Path], None], change: Callable[[bytes], bytes] = bytes) -> Callable[[Path], None]:
+    """Deliver the spoiled file as ``.gz`` in the good one's place; ``change`` is for the compressed bytes."""
+
+    def compress(path: Path) -> None:
+        spoil(path)
+        path.with_name(f"{path.name}.gz").write_bytes(change(gzip.compress(path.read_bytes())))
+        path.unlink()
+
+    return compress
+
+
+def as_it_is(path: Path) -> None:
+    """Leave a file alone."""
+
+
 def turn_into_a_folder(path: Path) -> None:
     path.unlink()
     path.mkdir()
@@ -250,6 +266,48 @@ REFUSED = [
         link_out,
         "load",
         ["/labels.csv is not in the deliveries' folder.\nExpected a file below ", "/outside.csv\nNothing was read.\n"],
+    ),
+    # compressed
+    Case(
+        "plain and compressed",
+        "labels",
+        lambda path: path.with_name("labels.csv.gz").write_bytes(gzip.compress(path.read_bytes())),
+        "wait_for_month",
+        ["labels.csv and labels.csv.gz are both there (remove the one that is not meant)."],
+    ),
+    Case(
+        "compressed and cut off",
+        "labels",
+        compressed(as_it_is, lambda content: content[:-9]),
+        "load",
+        ["month_001/labels.csv.gz cannot be decompressed.\nExpected a whole gzip file.\nFound one that is cut off.\n"],
+    ),
+    Case(
+        "called compressed",
+        "labels",
+        lambda path: path.rename(path.with_name("labels.csv.gz")),
+        "load",
+        [
+            "month_001/labels.csv.gz cannot be decompressed.\nExpected a gzip file.\n",
+            "or, if it is CSV, name it labels.csv",
+        ],
+    ),
+    Case(
+        "compressed, with bad cells",
+        "labels",
+        compressed(cell("churn_label", "maybe")),
+        "load",
+        [
+            "month_001/labels.csv.gz: 1 invalid cell or row.\n",
+            "  - line 4, column churn_label: expected true or false, found 'maybe'\n",
+        ],
+    ),
+    Case(
+        "compressed, with a user twice",
+        "labels",
+        compressed(append("SF-03,False")),
+        "validate",
+        [": 2 of 11 rows\n", "lines 4, 12: user_id 'SF-03'\n", "What to do: correct labels.csv.gz, then run"],
     ),
     # its header
     Case(
@@ -464,6 +522,7 @@ REFUSED = [
 
 def deliver_anew(path: Path, content: bytes) -> None:
     """Put a file in the place of whatever is there."""
+    path.with_name(f"{path.name}.gz").unlink(missing_ok=True)
     if path.is_dir():
         path.rmdir()
     path.unlink(missing_ok=True)
@@ -555,6 +614,11 @@ ACCEPTED = [
     Accepted("a byte order mark", "labels", lambda path: path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())),
     Accepted("CRLF", "labels", edit(lambda rows: None, end="\r\n")),
     Accepted("a byte order mark, quotes and CRLF", "users", lambda path: as_excel_writes(path)),
+    Accepted("compressed", "users", compressed(as_it_is)),
+    Accepted(
+        "compressed, of several members", "labels", compressed(as_it_is, lambda content: content + gzip.compress(b""))
+    ),
+    Accepted("compressed, as Excel writes it", "users", compressed(lambda path: as_excel_writes(path))),
     Accepted("no line feed at the end", "labels", lambda path: path.write_bytes(path.read_bytes().rstrip())),
     Accepted("everything in quotes", "subscriptions", edit(quote_everything)),
     # one meaning, and only one: a sign, blanks around a number, an exponent where there may be a fraction

@@ -67,6 +67,25 @@ def test_a_run_is_for_one_month(run, as_of, folder):
     assert check(**run) == {"as_of": as_of, "folder": folder}
 
 
+@pytest.mark.parametrize(
+    ("pattern", "folder"),
+    [("{month}", "2024-03"), ("month={month}", "month=2024-03"), ("delivery-{number}", "delivery-002")],
+)
+def test_the_folder_is_called_as_the_setting_says(monkeypatch, pattern, folder):
+    monkeypatch.setenv("AIRFLOW__STREAMFLOW__MONTH_FOLDER", pattern)
+    assert check("2024-03-31")["folder"] == folder
+    with pytest.raises(TaskRefused, match="2023-12-31 lies before the first month, 2024-01"):
+        check("2023-12-31")
+
+
+def test_a_setting_that_names_no_folders_fails_the_run_at_once(monkeypatch):
+    monkeypatch.setenv("AIRFLOW__STREAMFLOW__MONTH_FOLDER", "{year}/{month}")
+    with pytest.raises(
+        TaskRefused, match=r"MONTH_FOLDER.*\nExpected .*\nFound '\{year\}/\{month\}'\.\nWhat to do: set it"
+    ):
+        check("2024-03-31")
+
+
 @pytest.mark.parametrize("run_type", ["manual", "scheduled", "backfill"])
 def test_the_param_wins_over_the_data_interval(run_type):
     run = {"run_type": run_type, "logical_date": "2024-05-31", "data_interval_end": "2024-05-31"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -76,15 +77,27 @@ def test_the_names_of_staged_and_built_tables_are_the_same_in_python_and_in_the_
         ) == [(table.staged(MONTH), table.build(MONTH), table.changes(MONTH))]
 
 
-def print_sql(*args: str) -> subprocess.CompletedProcess:
+def print_sql(*args: str, **environment: str) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, ROOT / "tools" / "print_sql.py", *args], capture_output=True, text=True, check=False
+        [sys.executable, ROOT / "tools" / "print_sql.py", *args],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
 def test_make_sql_prints_what_runs():
     done = print_sql("snapshot", "labels", MONTH, "")
     assert done.stdout == render("tasks/snapshot.sql", MONTH, TABLES["labels"], run_id="manual__by_make_sql") + "\n"
+
+
+def test_make_sql_calls_the_folder_as_the_setting_says():
+    done = print_sql("prepare", "", MONTH, "", AIRFLOW__STREAMFLOW__MONTH_FOLDER="month={month}")
+    assert f"'month={MONTH[:7]}');" in done.stdout
+    done = print_sql("prepare", "", MONTH, "", AIRFLOW__STREAMFLOW__MONTH_FOLDER="{day}")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "month_folder (AIRFLOW__STREAMFLOW__MONTH_FOLDER)" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import gzip
 import os
 import re
 import threading
@@ -15,9 +16,10 @@ from airflow.sdk.exceptions import TaskDeferred
 from structlog.testing import capture_logs
 
 from streamflow.refusal import TaskRefused
-from streamflow.tables import TABLES
+from streamflow.tables import TABLES, tables_of
 from streamflow.wait_for_month import MonthFolderSensor, MonthFolderTrigger, still_missing
 
+JANUARY = "2024-01-31"
 FILES = [table.file_name for table in TABLES.values()]
 
 
@@ -36,10 +38,24 @@ def deliver(path, content: str = "user_id\nann\n", age: float = 3600):
     os.utime(path, (time.time() - age,) * 2)
 
 
+def compress(path, age: float = 3600):
+    """Deliver a file as ``.gz`` in its place."""
+    compressed = path.with_name(f"{path.name}.gz")
+    compressed.write_bytes(gzip.compress(path.read_bytes()))
+    path.unlink()
+    os.utime(compressed, (time.time() - age,) * 2)
+    return compressed
+
+
+def missing(folder, settle_seconds: float, as_of: str = JANUARY) -> list[str]:
+    return still_missing(folder, settle_seconds, tables_of(as_of).values())
+
+
 def sensor(**kwargs) -> MonthFolderSensor:
     return MonthFolderSensor(
         **{
             "task_id": "wait_for_month",
+            "as_of": JANUARY,
             "fs_conn_id": "streamflow_fs",
             "filepath": "month_000",
             "settle_seconds": 60,
@@ -54,7 +70,7 @@ def sensor(**kwargs) -> MonthFolderSensor:
 
 def trigger(folder, seconds: float = 0, settle_seconds: float = 60) -> MonthFolderTrigger:
     deadline = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=seconds)
-    return MonthFolderTrigger(str(folder), settle_seconds, 0.05, deadline.isoformat())
+    return MonthFolderTrigger(str(folder), settle_seconds, 0.05, deadline.isoformat(), list(TABLES))
 
 
 def fire(trigger: MonthFolderTrigger) -> list:
@@ -67,26 +83,26 @@ def fire(trigger: MonthFolderTrigger) -> list:
 
 
 def test_a_whole_delivery_lacks_nothing(folder):
-    assert still_missing(folder, settle_seconds=60) == []
+    assert missing(folder, 60) == []
     assert sensor().poke({}) is True
     sensor().execute({})
 
 
 def test_without_the_folder_all_six_files_are_missing(deliveries):
-    assert still_missing(deliveries / "month_000", 60) == [f"{name} is not there" for name in FILES]
+    assert missing(deliveries / "month_000", 60) == [f"{name} is not there" for name in FILES]
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_each_file_counts(folder, name):
     (folder / name).unlink()
-    assert still_missing(folder, 60) == [f"{name} is not there"]
+    assert missing(folder, 60) == [f"{name} is not there"]
     assert sensor().poke({}) is False
 
 
 def test_other_files_do_not_count(folder):
     (folder / "labels.csv").rename(folder / "labels.csv.part")
     (folder / "done").touch()
-    assert still_missing(folder, 60) == ["labels.csv is not there"]
+    assert missing(folder, 60) == ["labels.csv is not there"]
 
 
 def empty(path):
@@ -133,13 +149,13 @@ def test_a_path_that_cannot_be_looked_at_is_still_missing(deliveries, is_loop):
 
 def test_a_clock_that_is_ahead_holds_nothing_up_without_settling_time(folder):
     deliver(folder / "users.csv", age=-3600)
-    assert still_missing(folder, settle_seconds=0) == []
+    assert missing(folder, 0) == []
 
 
 def test_a_file_dated_far_in_the_future_settles_while_it_is_watched(folder, caplog):
     deliver(folder / "users.csv", age=-365 * 24 * 3600)
     started = time.monotonic()
-    assert still_missing(folder, settle_seconds=1) == []
+    assert missing(folder, 1) == []
     assert time.monotonic() - started >= 1
     assert re.search(r"users.csv is dated 3153\d* s in the future: a clock is wrong", caplog.text)
 
@@ -165,20 +181,20 @@ def test_a_file_dated_far_in_the_future_does_not_count_while_it_is_written(folde
 
     writing = threading.Timer(0.3, happen)
     writing.start()
-    assert still_missing(folder, settle_seconds=1) == ["users.csv was written while it was watched"]
+    assert missing(folder, 1) == ["users.csv was written while it was watched"]
     writing.join()
 
 
 def test_a_clock_that_is_ahead_by_less_than_the_settling_time_is_waited_for(folder):
     deliver(folder / "users.csv", age=-30)
-    (said,) = still_missing(folder, settle_seconds=60)
+    (said,) = missing(folder, settle_seconds=60)
     assert re.fullmatch(r"users.csv is dated (29|30) s in the future \(settles at 60 s\)", said)
 
 
 def test_nothing_is_watched_while_other_files_are_missing(folder):
     deliver(folder / "users.csv", age=-3600)
     (folder / "labels.csv").unlink()
-    assert still_missing(folder, settle_seconds=60) == ["labels.csv is not there"]
+    assert missing(folder, 60) == ["labels.csv is not there"]
 
 
 @pytest.mark.parametrize(
@@ -203,7 +219,7 @@ def test_a_file_settles_when_it_has_been_left_alone(folder, settle_seconds, pass
 def test_a_symlink_to_a_file_is_a_file(folder, tmp_path):
     (folder / "users.csv").rename(tmp_path / "elsewhere.csv")
     (folder / "users.csv").symlink_to(tmp_path / "elsewhere.csv")
-    assert still_missing(folder, 60) == []
+    assert missing(folder, 60) == []
 
 
 def test_the_log_says_what_it_waits_for(folder):
@@ -247,6 +263,7 @@ def test_a_deferrable_sensor_waits_in_the_triggerer(folder):
     assert type(waiting) is MonthFolderTrigger
     assert deferred.value.method_name == "execute_complete"
     assert (waiting.folder, waiting.settle_seconds, waiting.poke_interval) == (str(folder), 60, 20)
+    assert waiting.tables == list(TABLES)
     left = dt.datetime.fromisoformat(waiting.deadline) - dt.datetime.now(dt.UTC)
     assert 3590 < left.total_seconds() <= 3600
 
@@ -297,3 +314,99 @@ def test_execute_complete_passes_when_nothing_is_missing(folder):
 def test_execute_complete_says_what_was_missing(folder):
     with pytest.raises(TaskRefused, match=r"users\.csv is empty\.\nlabels\.csv is not there"):
         sensor(deferrable=True).execute_complete({}, ["users.csv is empty", "labels.csv is not there"])
+
+
+# compressed files
+
+
+@pytest.mark.parametrize("compressed", [FILES, FILES[:1], FILES[3:]], ids=["all", "one", "some"])
+def test_a_compressed_file_counts_as_the_plain_one(folder, compressed):
+    for name in compressed:
+        compress(folder / name)
+    assert missing(folder, 60) == []
+    sensor().execute({})
+
+
+def test_a_file_that_is_there_plain_and_compressed_is_one_too_many(folder):
+    users = (folder / "users.csv").read_bytes()
+    compress(folder / "users.csv")
+    deliver(folder / "users.csv", users.decode())
+    said = "users.csv and users.csv.gz are both there (remove the one that is not meant)"
+    assert missing(folder, 60) == [said]
+    with pytest.raises(TaskRefused, match=r"(?s)/month_000.\nusers.csv and users.csv.gz are both there \(remove"):
+        sensor().execute({})
+    (folder / "users.csv").unlink()
+    assert missing(folder, 60) == []
+
+
+def test_a_link_that_leads_nowhere_is_one_too_many_as_well(folder):
+    compress(folder / "users.csv")
+    (folder / "users.csv").symlink_to("nowhere")
+    assert missing(folder, 60) == ["users.csv and users.csv.gz are both there (remove the one that is not meant)"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (empty, "users.csv.gz is empty"),
+        (turn_into_a_folder, "users.csv.gz is not a file"),
+        (dangle, "users.csv.gz is not there"),
+        (lambda path: os.utime(path), r"users.csv.gz was written \d s ago \(settles at 60 s\)"),
+        (lambda path: path.rename(path.with_name("USERS.CSV.GZ")), "users.csv is not there"),
+        (lambda path: path.rename(path.with_name("users.csv.gz.part")), "users.csv is not there"),
+        (lambda path: path.rename(path.with_name("users.csv.gz.gz")), "users.csv is not there"),
+        (lambda path: path.rename(path.with_name("users..csv.gz")), "users.csv is not there"),
+        (lambda path: path.rename(path.with_name("users.gz")), "users.csv is not there"),
+    ],
+)
+def test_a_compressed_file_that_does_not_count_is_named_with_the_reason(folder, spoil, said):
+    spoil(compress(folder / "users.csv"))
+    (found,) = missing(folder, 60)
+    assert re.fullmatch(said, found)
+
+
+def test_a_compressed_file_that_is_still_written_while_it_is_watched_does_not_count(folder):
+    users = compress(folder / "users.csv", age=-3600)
+    writing = threading.Timer(0.3, lambda: os.utime(users, (1, 1)))
+    writing.start()
+    assert missing(folder, 1) == ["users.csv.gz was written while it was watched"]
+    writing.join()
+
+
+# tables that begin later
+
+
+@pytest.fixture
+def since_march(monkeypatch) -> None:
+    """A seventh table, ``visits``, which deliveries have from March 2024 on."""
+    visits = TABLES["labels"].model_copy(update={"name": "visits", "since": "2024-03"})
+    monkeypatch.setitem(TABLES, "visits", visits)
+
+
+@pytest.mark.parametrize(("as_of", "lacks"), [(JANUARY, []), ("2024-02-29", []), ("2024-03-31", ["visits.csv"])])
+def test_a_file_is_waited_for_from_its_tables_first_month_on(folder, since_march, as_of, lacks):
+    said = [f"{name} is not there" for name in lacks]
+    assert missing(folder, 60, as_of) == said
+    assert sensor(as_of=as_of).poke({}) is not bool(said)
+    if said:
+        with pytest.raises(TaskRefused, match=r"visits\.csv is not there"):
+            sensor(as_of=as_of).execute({})
+    deliver(folder / "visits.csv")
+    with capture_logs() as logs:
+        assert sensor(as_of=as_of).poke({}) is True
+    assert [one["event"] for one in logs] == [f"All {6 + len(lacks)} files are in {folder}."]
+
+
+@pytest.mark.parametrize(("as_of", "fired"), [(JANUARY, []), ("2024-03-31", ["visits.csv is not there"])])
+def test_the_triggerer_looks_for_the_files_of_the_same_tables(folder, since_march, as_of, fired):
+    (folder / "users.csv").rename(folder / "aside")
+    with pytest.raises(TaskDeferred) as deferred:
+        sensor(deferrable=True, as_of=as_of).execute({})
+    _, arguments = deferred.value.trigger.serialize()
+    assert arguments["tables"] == list(tables_of(as_of))
+    (folder / "aside").rename(folder / "users.csv")
+    assert fire(MonthFolderTrigger(**arguments)) == [fired]
+
+
+def test_the_month_is_a_template():
+    assert {"filepath", "as_of"} <= set(MonthFolderSensor.template_fields)

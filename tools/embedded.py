@@ -30,6 +30,10 @@ from typing import NoReturn
 from urllib.parse import parse_qs, urlsplit
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "plugins"))
+
+from streamflow import month_folder
+
 DATA = ROOT / ".local" / "postgres"
 DEFAULT_DELIVERIES = ROOT / "include" / "data"
 SETTINGS = {
@@ -151,8 +155,11 @@ def check(server, folder: Path, needs: str) -> None:
     Raises:
         SystemExit: if it has not.
     """
-    if needs == "months" and not any(re.fullmatch(r"month_\d{3,}", path.name) for path in folder.iterdir()):
-        refuse(f"There are no month folders (month_000, month_001, …) in {folder}.")
+    pattern = os.environ.get("AIRFLOW__STREAMFLOW__MONTH_FOLDER", month_folder.DEFAULT)
+    if needs == "months" and month_folder.is_pattern(pattern):  # one that is none is refused when the months are run
+        names = re.compile(month_folder.as_regex(pattern))
+        if not any(names.fullmatch(path.name) for path in folder.iterdir()):
+            refuse(f"There are no month folders ({month_folder.examples(pattern)}) in {folder}.")
     is_embedded = not os.environ.get("AIRFLOW_CONN_STREAMFLOW_DB")
     if needs == "data" and is_embedded and not exists(server, database_name(folder)):
         load = "make run" if folder == DEFAULT_DELIVERIES else f"make run DELIVERIES={shlex.quote(str(folder))}"

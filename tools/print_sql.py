@@ -11,9 +11,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "plugins"))
 
+from streamflow import settings
 from streamflow.months import Month
 from streamflow.refusal import Refusal
-from streamflow.settings import FIRST_MONTH
 from streamflow.tables import TABLES
 from streamflow.templating import SQL_FOLDER, render_task
 
@@ -32,7 +32,7 @@ def main(task: str, table: str, month: str, restate: str) -> int:
         )
         return 2
     try:
-        folder = Month.parse(month).folder(FIRST_MONTH)
+        folder = Month.parse(month).folder(settings.FIRST_MONTH, settings.month_folder())
     except Refusal as refusal:
         print(refusal, file=sys.stderr)
         return 2

@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "plugins"))
 
 from console import lines_of
+from streamflow import month_folder
 from streamflow.months import Month
 from streamflow.refusal import Refusal, wrap
 
@@ -72,10 +73,11 @@ def run(progress: Progress, log: str) -> int:
     from airflow.sdk.listener import get_listener_manager
 
     from streamflow import settings
+    from streamflow.tables import tables_of
     from streamflow.wait_for_month import still_missing
 
     folder = Path(FSHook("streamflow_fs").get_path())
-    months = find_months(folder, settings.first_month())
+    months = find_months(folder, settings.first_month(), settings.month_folder())
     hook = PostgresHook("streamflow_db")
     before = ledger(hook)
 
@@ -94,7 +96,8 @@ def run(progress: Progress, log: str) -> int:
     dag.deadline = None  # no one waits for a late month here (and see settings.seal_within_days)
     for month, name in months:
         progress.lines("", f"{month}  {name}")
-        if missing := still_missing(folder / name, settings.settle_seconds()):
+        tables = tables_of(str(month.as_of)).values()
+        if missing := still_missing(folder / name, settings.settle_seconds(), tables):
             progress.lines(f"  It will be waited for, for at most {settings.wait_timeout()} s:")
             progress.lines(*(f"    {one}" for one in missing))
         done = dag.test(logical_date=dt.datetime.combine(month.as_of, dt.time(), dt.UTC))
@@ -113,7 +116,7 @@ def run(progress: Progress, log: str) -> int:
     return 0
 
 
-def find_months(folder: Path, first_month: str) -> list[tuple[Month, str]]:
+def find_months(folder: Path, first_month: str, pattern: str) -> list[tuple[Month, str]]:
     """Return the months whose folders are in ``folder``, and the folders' names, in month order.
 
     Raises:
@@ -121,11 +124,11 @@ def find_months(folder: Path, first_month: str) -> list[tuple[Month, str]]:
     """
     names = [path.name for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
     try:
-        found = [(month, name) for name in names if (month := Month.of_folder(name, first_month))]
+        found = [(month, name) for name in names if (month := Month.of_folder(name, first_month, pattern))]
     except ValueError as error:
         raise Refusal(str(error)) from None
     if not found:
-        raise Refusal(f"There are no month folders (month_000, month_001, …) in {folder}.")
+        raise Refusal(f"There are no month folders ({month_folder.examples(pattern)}) in {folder}.")
     return sorted(found, key=lambda one: one[0].as_of)
 
 

@@ -6,6 +6,7 @@ import datetime as dt
 import logging
 from typing import Any
 
+from streamflow import settings
 from streamflow.months import Month, MonthError
 from streamflow.refusal import ends_task
 from streamflow.timetable import interval_meant, months_meant
@@ -32,10 +33,11 @@ def check_month(as_of: str, first_month: str, **context: Any) -> dict[str, str]:
 
     Raises:
         TaskRefused: for a date that is not a month end, one in the future or before the first month, a run without
-            data interval, and one whose logical date can mean two months or whose interval Airflow took from the clock.
+            data interval, and one whose logical date can mean two months or whose interval Airflow took from the clock;
+            and for a setting ``month_folder`` that names no folders.
     """
     month = month_of(as_of, context["dag_run"], context.get("data_interval_end"))
-    folder = month.folder(first_month)
+    folder = month.folder(first_month, settings.month_folder())
     if month.as_of > (today := dt.datetime.now(dt.UTC).date()):
         raise MonthError(f"as_of {month} lies in the future.", f"Today is {today} (UTC).", to_do=NAME_IT)
     log.info("This run is for the month that ends on %s: delivery %s.", month, folder)

@@ -28,14 +28,17 @@ PREPARE = (
     "run: another run of the same month, still under way, stops at its next step."
 )
 WAIT_FOR_MONTH = (
-    "Passes when all six files are in the month's folder, not empty, and have not been written to for the settle time. "
-    "The log says what it still waits for."
+    "Passes when the files of all tables that the month has are in its folder (`users.csv` or `users.csv.gz`), not "
+    "empty, and have not been written to for the settle time. The log says what it still waits for."
 )
 STAGE = (
     "Creates the table's empty, unlogged staging table for the month. In months before the table's first one "
     "(`since` in its `table.yaml`) the table is skipped."
 )
-LOAD = "Copies the CSV file into the staging table, whose columns follow the file's header. The file is only read."
+LOAD = (
+    "Copies the CSV file, plain or compressed, into the staging table, whose columns follow the file's header. The "
+    "file is only read."
+)
 VALIDATE = (
     "Checks every staged row against the table's suite in `include/tables/<table>/`. A broken rule fails the task. The "
     "log names the lines, users and values of a few rows, and the page with all results. Correct the file and "

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
+from pathlib import Path
 
+from streamflow.compressed import MAGIC, SUFFIX
 from streamflow.lines import find_misquoted
 from streamflow.plain import show
 from streamflow.refusal import RUN_AGAIN, Refusal
@@ -32,10 +34,10 @@ def read_header(line: bytes, file: str, expected: Sequence[str]) -> list[str]:
         expected: the columns that the table has.
 
     Raises:
-        Refusal: if the line is no UTF-8 or longer than 64 KiB, names none of the expected columns, or one
-            of them in another case or with white space around it, or a name is empty, given twice, longer than 63
-            bytes, one of PostgreSQL's own or not plain printable text: a header is data, and only such names are let
-            near an identifier.
+        Refusal: if the line is that of a compressed file, no UTF-8 or longer than 64 KiB, names none of the expected
+            columns, or one of them in another case or with white space around it, or a name is empty, given twice,
+            longer than 63 bytes, one of PostgreSQL's own or not plain printable text: a header is data, and only such
+            names are let near an identifier.
     """
 
     def refuse(wanted: str, found: str, to_do: str = "correct the header", place: str = "") -> Refusal:
@@ -47,6 +49,9 @@ def read_header(line: bytes, file: str, expected: Sequence[str]) -> list[str]:
             to_do=f"{to_do}, then {RUN_AGAIN}",
         )
 
+    if line.startswith(MAGIC):
+        to_do = "compress it once" if file.endswith(SUFFIX) else f"name it {Path(file).name}{SUFFIX}"
+        raise refuse("text", "the beginning of a file that is gzip-compressed", to_do)
     if len(line) >= MAX_HEADER:
         raise refuse(f"column names in less than {MAX_HEADER} bytes", "more")
     as_utf8 = "export the file as UTF-8"

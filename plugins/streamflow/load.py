@@ -19,6 +19,7 @@ from airflow.sdk import BaseOperator
 from streamflow import settings
 from streamflow.bad_cells import BadCell, find_bad_cells, write_bad_cells
 from streamflow.cells import has_odd
+from streamflow.compressed import as_csv, check_whole_first, delivered_names
 from streamflow.header import MAX_HEADER, read_header
 from streamflow.lines import MAX_LINE, EndlessLine, has_misquoted, whole_lines
 from streamflow.refusal import RUN_AGAIN, NotYet, Refusal, ends_task
@@ -40,7 +41,7 @@ class LoadCsvOperator(BaseOperator):
     the validation after it speaks of the delivery. Everything happens in one transaction; the file is only read.
 
     Args:
-        table: which of the six tables.
+        table: which of the tables.
         as_of: the month (templated).
         folder: the month folder, below the path of ``fs_conn_id`` (templated).
         record_sql: statement that puts the file on record in ``staging.files`` (templated).
@@ -51,7 +52,7 @@ class LoadCsvOperator(BaseOperator):
         ``file``, ``rows``, ``bytes``, ``sha256``, ``not_delivered`` and ``unknown`` columns.
 
     Raises:
-        TaskRefused: if the file is missing or is no CSV of this table; not retried.
+        TaskRefused: if the file is missing, there both plain and compressed, or no CSV of this table; not retried.
         TaskNotYet: if the file changed while it was read; retried.
     """
 
@@ -82,9 +83,17 @@ class LoadCsvOperator(BaseOperator):
     def execute(self, context: Any) -> dict[str, Any]:
         """Read the header, shape the table, copy the rows, record the file."""
         root = Path(FSHook(self.fs_conn_id).get_path())
-        path = root / self.folder / self.table.file_name
+        names = delivered_names(root / self.folder, self.table)
+        path = root / self.folder / names[0]
         try:
             settings.remove_reports(self.conn_id, self.as_of, self.table.name)
+            if len(names) > 1:
+                raise Refusal(
+                    f"{self.folder}: {' and '.join(names)} are both there.",
+                    "Expected one of them.",
+                    "Nothing was read.",
+                    to_do=f"remove the one that is not meant, then {RUN_AGAIN}",
+                )
             with open_delivered(root, path) as file:
                 return self._load(file, path)
         except OSError as error:
@@ -96,7 +105,7 @@ class LoadCsvOperator(BaseOperator):
         import psycopg
         from psycopg import sql
 
-        name = f"{self.folder}/{self.table.file_name}"
+        name = f"{self.folder}/{path.name}"
         before = os.fstat(file.fileno())
         if before.st_size > settings.max_file_bytes():
             raise Refusal(
@@ -106,15 +115,17 @@ class LoadCsvOperator(BaseOperator):
                 "Nothing was read.",
                 to_do=f"deliver the right file, or raise the limit, then {RUN_AGAIN}",
             )
-        first_line = file.readline(MAX_HEADER)
-        header = read_header(first_line, name, ("user_id", *self.table.columns))
+        digest = hashlib.sha256()
+        content = as_csv(file, name, digest)
+        with check_whole_first(content):
+            first_line = content.readline(MAX_HEADER)
+            header = read_header(first_line, name, ("user_id", *self.table.columns))
         not_delivered = [column for column in self.table.optional if column not in header]
         staged = self.table.staged(self.as_of)
         table = sql.Identifier("staging", staged)
         copy = sql.SQL("copy {} ({}) from stdin (format csv, header true, encoding 'UTF8')").format(
             table, sql.SQL(", ").join(map(sql.Identifier, header))
         )
-        digest = hashlib.sha256()
         report = settings.report_path(self.conn_id, self.as_of, f"{self.table.name}.bad_cells.csv")
         with closing(PostgresHook(self.conn_id).get_conn()) as connection, connection.cursor() as cursor:
             cursor.execute(
@@ -123,15 +134,16 @@ class LoadCsvOperator(BaseOperator):
             )
             kinds = self._kinds(cursor)
             try:
-                with cursor.copy(copy) as stream:
-                    for block in _blocks(first_line, file, name, [kinds.get(column, "text") for column in header]):
-                        digest.update(block)
+                with check_whole_first(content), cursor.copy(copy) as stream:
+                    for block in _blocks(first_line, content, name, [kinds.get(column, "text") for column in header]):
+                        if content is file:
+                            digest.update(block)
                         stream.write(block)
                 rows = cursor.rowcount
                 cursor.execute("select staging.cast_dates(%s, %s)", (self.as_of, self.table.name))
             except (psycopg.DataError, psycopg.errors.ProgramLimitExceeded, _NotCells) as error:
                 connection.rollback()
-                raise self._explain(error, file, header, kinds, cursor, report) from None
+                raise self._explain(error, content, name, header, kinds, cursor, report) from None
             _refuse_change(path, file, before, name)
             cursor.execute(
                 self.record_sql,
@@ -156,12 +168,18 @@ class LoadCsvOperator(BaseOperator):
         }
 
     def _explain(
-        self, error: Exception, file: IO[bytes], header: list[str], kinds: dict[str, str], cursor: Any, report: Path
+        self,
+        error: Exception,
+        file: IO[bytes],
+        name: str,
+        header: list[str],
+        kinds: dict[str, str],
+        cursor: Any,
+        report: Path,
     ) -> Refusal:
         """Turn what stopped COPY into file, places, reasons and what to do."""
         import psycopg
 
-        name = f"{self.folder}/{self.table.file_name}"
         if isinstance(error, psycopg.errors.CharacterNotInRepertoire | psycopg.errors.UntranslatableCharacter):
             _, _, found = error.diag.message_primary.rpartition(": ")
             return Refusal(

@@ -7,6 +7,7 @@ import datetime as dt
 import re
 from dataclasses import dataclass
 
+from streamflow import month_folder
 from streamflow.refusal import RUN_AGAIN, Refusal
 
 
@@ -67,20 +68,30 @@ class Month:
         return f"{self.as_of:%Y%m%d}"
 
     @classmethod
-    def of_folder(cls, name: str, first_month: str) -> Month | None:
-        """Return the month whose delivery is in a folder called ``name``; None if that is no month folder's name."""
-        match = re.fullmatch(r"month_(\d{3,})", name)
+    def of_folder(cls, name: str, first_month: str, pattern: str = month_folder.DEFAULT) -> Month | None:
+        """Return the month whose delivery is in a folder called ``name``; None if that is no month folder's name.
+
+        Args:
+            name: the folder.
+            first_month: ``YYYY-MM``, the month whose folder has the number 000.
+            pattern: how month folders are called, as ``settings.month_folder()`` says.
+        """
+        match = re.fullmatch(month_folder.as_regex(pattern), name)
         if match is None:
             return None
+        said = match.groupdict()
+        if "month" in said:
+            return cls(month_end(dt.date.fromisoformat(f"{said['month']}-01")))
         first = _first_day(first_month)
-        years, month = divmod(first.month - 1 + int(match[1]), 12)
+        years, month = divmod(first.month - 1 + int(said["number"]), 12)
         return cls(month_end(dt.date(first.year + years, month + 1, 1)))
 
-    def folder(self, first_month: str) -> str:
+    def folder(self, first_month: str, pattern: str = month_folder.DEFAULT) -> str:
         """Return the delivery's folder, ``month_000`` for the first month.
 
         Args:
-            first_month: ``YYYY-MM``, the month of ``month_000``.
+            first_month: ``YYYY-MM``, the month whose folder has the number 000, and the first that has a delivery.
+            pattern: how month folders are called, as ``settings.month_folder()`` says.
 
         Raises:
             MonthError: if ``first_month`` is no month, or the delivery would come before it.
@@ -93,7 +104,7 @@ class Month:
                 f"The first as_of is {month_end(first)} (Airflow variable streamflow_first_month).",
                 to_do="trigger a run for a later month, or correct the variable",
             )
-        return f"month_{number:03d}"
+        return pattern.replace("{number}", f"{number:03d}").replace("{month}", str(self)[:7])
 
     def __str__(self) -> str:
         return self.as_of.isoformat()

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from airflow.sdk import BaseHook, conf
 
+from streamflow import month_folder as folder_names
 from streamflow.plain import show
+from streamflow.refusal import RUN_AGAIN, Refusal
 
 SECTION = "streamflow"
 FIRST_MONTH = "2024-01"  # unless the variable says otherwise
@@ -16,13 +18,32 @@ SAMPLES = 5  # values shown of each kind of finding
 
 
 def first_month() -> str:
-    """The month of ``month_000``, ``YYYY-MM``: the Airflow variable ``streamflow_first_month``.
+    """The first month that has a delivery, ``YYYY-MM``: the Airflow variable ``streamflow_first_month``.
+
+    Its folder has the number 000.
 
     For a task, or a program that has said that it may read Airflow's metadata; never while a DAG is parsed.
     """
     from airflow.sdk import Variable
 
     return Variable.get("streamflow_first_month", default=FIRST_MONTH)
+
+
+def month_folder() -> str:
+    """How month folders are called: a name with ``{number}``, counted from the first month, or ``{month}`` in it.
+
+    Raises:
+        Refusal: if the setting is not such a name.
+    """
+    pattern = conf.get(SECTION, "month_folder", fallback=folder_names.DEFAULT)
+    if not folder_names.is_pattern(pattern):
+        raise Refusal(
+            "The setting [streamflow] month_folder (AIRFLOW__STREAMFLOW__MONTH_FOLDER) does not name month folders.",
+            f"Expected {folder_names.EXPECTED}.",
+            f"Found {show(pattern)}.",
+            to_do=f"set it, for example to {folder_names.DEFAULT} (month_000) or {{month}} (2024-01), then {RUN_AGAIN}",
+        )
+    return pattern
 
 
 def retry_delay() -> int:

@@ -16,6 +16,7 @@ from airflow.sdk import BaseOperator
 
 from streamflow import settings
 from streamflow.bad_cells import find_lines
+from streamflow.compressed import as_csv
 from streamflow.drift import read_bounds, suite_parameters
 from streamflow.findings import Finding, describe, examples, exception, missing_columns, profile
 from streamflow.load import open_delivered
@@ -32,7 +33,7 @@ class ValidateOperator(BaseOperator):
     A file that the month is sealed with passes again, always: what would fail it is reported as a warning.
 
     Args:
-        table: which of the six tables.
+        table: which of the tables.
         as_of: the month (templated); the suites' parameter ``as_of``.
         suite: path of the suite, in Great Expectations' serialised form.
         fs_conn_id: connection whose path holds the month folders; the file is read for the lines of broken rows.
@@ -129,7 +130,7 @@ class ValidateOperator(BaseOperator):
                 *([f"{name} cannot be read any more: no lines can be named."] if state == "gone" else []),
                 f"All results: {page}",
                 f"The rows are in staging.{staged}. Live and snapshots are untouched.",
-                to_do=RUN_AGAIN if state == "changed" else f"correct {self.table.file_name}, then {RUN_AGAIN}",
+                to_do=RUN_AGAIN if state == "changed" else f"correct {Path(name).name}, then {RUN_AGAIN}",
             )
         passed = {
             "file_sha256": sha256,
@@ -175,9 +176,10 @@ def _look_again(
         with open_delivered(root, root / name) as file:
             if os.fstat(file.fileno()).st_size != size or hashlib.file_digest(file, "sha256").hexdigest() != sha256:
                 return "changed", {}
+            file.seek(0)
             try:
-                return "as staged", find_lines(file, users) if users else {}
-            except (ValueError, StopIteration):  # no user_id in its header, or written to meanwhile
+                return "as staged", find_lines(as_csv(file, name), users) if users else {}
+            except (ValueError, StopIteration, Refusal):  # no user_id in its header, or written to meanwhile
                 return "as staged", {}
     except (OSError, Refusal):
         return "gone", {}

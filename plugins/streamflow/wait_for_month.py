@@ -8,7 +8,7 @@ import logging
 import os
 import stat
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,9 @@ from airflow.sdk import conf
 from airflow.sdk.exceptions import AirflowSensorTimeout
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from streamflow.compressed import delivered_names
 from streamflow.refusal import RUN_AGAIN, Refusal, ends_task
-from streamflow.tables import TABLES
+from streamflow.tables import TABLES, Table, tables_of
 
 log = logging.getLogger(__name__)
 
@@ -32,32 +33,37 @@ def shortest_interval() -> float:
     return max(20, 4 * conf.getint("workers", "min_heartbeat_interval", fallback=5))
 
 
-def still_missing(folder: str | Path, settle_seconds: float) -> list[str]:
+def still_missing(folder: str | Path, settle_seconds: float, tables: Iterable[Table]) -> list[str]:
     """Say what a month folder still lacks, one sentence per file; empty when the delivery is whole.
 
-    A file counts when it is there, not empty, and was last written ``settle_seconds`` ago or earlier. One that is dated
-    further in the future than that would never be: it counts when it stays as it is while it is watched for as long.
+    A file counts when it is there, plain or compressed, not empty, and was last written ``settle_seconds`` ago or
+    earlier. One that is dated further in the future than that would never be: it counts when it stays as it is while it
+    is watched for as long.
     """
     missing, ahead = [], {}
-    for table in TABLES.values():
-        path = Path(folder) / table.file_name
+    for table in tables:
+        name, *others = delivered_names(Path(folder), table)
+        if others:
+            missing.append(f"{name} and {others[0]} are both there (remove the one that is not meant)")
+            continue
+        path = Path(folder) / name
         try:
             found = path.stat()
         except FileNotFoundError:
-            missing.append(f"{table.file_name} is not there")
+            missing.append(f"{name} is not there")
             continue
         except OSError as error:  # the folder is a file, a link leads nowhere, no permission …
-            missing.append(f"{table.file_name} cannot be looked at ({error.strerror})")
+            missing.append(f"{name} cannot be looked at ({error.strerror})")
             continue
         age = time.time() - found.st_mtime
         if not stat.S_ISREG(found.st_mode):
-            missing.append(f"{table.file_name} is not a file")
+            missing.append(f"{name} is not a file")
         elif found.st_size == 0:
-            missing.append(f"{table.file_name} is empty")
+            missing.append(f"{name} is empty")
         elif settle_seconds and -settle_seconds <= age < 0:
-            missing.append(f"{table.file_name} is dated {-age:.0f} s in the future (settles at {settle_seconds:.0f} s)")
+            missing.append(f"{name} is dated {-age:.0f} s in the future (settles at {settle_seconds:.0f} s)")
         elif settle_seconds and 0 <= age < settle_seconds:
-            missing.append(f"{table.file_name} was written {age:.0f} s ago (settles at {settle_seconds:.0f} s)")
+            missing.append(f"{name} was written {age:.0f} s ago (settles at {settle_seconds:.0f} s)")
         elif settle_seconds and age < 0:
             ahead[path] = found
             log.warning("%s is dated %.0f s in the future: a clock is wrong, here or where it was written.", path, -age)
@@ -93,14 +99,18 @@ class MonthFolderTrigger(BaseTrigger):
         settle_seconds: how long a file must not have been modified.
         poke_interval: seconds between two looks, and before the first: the task has just looked.
         deadline: ISO time at which to give up.
+        tables: the names of the tables whose files are looked for.
     """
 
-    def __init__(self, folder: str, settle_seconds: float, poke_interval: float, deadline: str) -> None:
+    def __init__(
+        self, folder: str, settle_seconds: float, poke_interval: float, deadline: str, tables: list[str]
+    ) -> None:
         super().__init__()
         self.folder = folder
         self.settle_seconds = settle_seconds
         self.poke_interval = poke_interval
         self.deadline = deadline
+        self.tables = tables
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments."""
@@ -111,16 +121,18 @@ class MonthFolderTrigger(BaseTrigger):
                 "settle_seconds": self.settle_seconds,
                 "poke_interval": self.poke_interval,
                 "deadline": self.deadline,
+                "tables": self.tables,
             },
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Sleep, look, and sleep again."""
         deadline = dt.datetime.fromisoformat(self.deadline)
+        tables = [TABLES[name] for name in self.tables]
         while True:
             left = (deadline - dt.datetime.now(dt.UTC)).total_seconds()
             await asyncio.sleep(max(0, min(self.poke_interval, left)))
-            missing = await asyncio.to_thread(still_missing, self.folder, self.settle_seconds)
+            missing = await asyncio.to_thread(still_missing, self.folder, self.settle_seconds, tables)
             if not missing or dt.datetime.now(dt.UTC) >= deadline:
                 break
             log_missing(self.log, self.folder, missing)
@@ -128,9 +140,10 @@ class MonthFolderTrigger(BaseTrigger):
 
 
 class MonthFolderSensor(FileSensor):
-    """A FileSensor on a month folder that passes only when all six files are there and settled.
+    """A FileSensor on a month folder that passes only when the files of all tables of the month are there and settled.
 
     Args:
+        as_of: the month (templated).
         settle_seconds: how long each file must not have been modified.
         kwargs: FileSensor's; ``filepath`` is the month folder below the connection's path. Airflow's setting
             ``[operators] default_deferrable`` decides whether it waits in the triggerer. If it does, or in mode
@@ -140,18 +153,21 @@ class MonthFolderSensor(FileSensor):
         TaskRefused: when the time is up; says which files are missing.
     """
 
-    def __init__(self, *, settle_seconds: float, **kwargs: Any) -> None:
+    template_fields: Sequence[str] = (*FileSensor.template_fields, "as_of")
+
+    def __init__(self, *, as_of: str, settle_seconds: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self.as_of = as_of
         self.settle_seconds = settle_seconds
         if self.deferrable or self.mode == "reschedule":
             self.poke_interval = max(self.poke_interval, shortest_interval())
 
     def poke(self, context: Any) -> bool:
         """Return whether the delivery is whole, and log what it still lacks."""
-        if missing := still_missing(self.path, self.settle_seconds):
+        if missing := self._missing():
             log_missing(self.log, self.path, missing)
             return False
-        self.log.info("All %d files are in %s.", len(TABLES), self.path)
+        self._log_whole()
         return True
 
     @ends_task
@@ -162,7 +178,7 @@ class MonthFolderSensor(FileSensor):
                 # not FileSensor's own, whose deferral passes as soon as any file is there
                 return super().execute(context)
             except AirflowSensorTimeout:
-                raise self._timed_out(still_missing(self.path, self.settle_seconds)) from None
+                raise self._timed_out(self._missing()) from None
         if not self.poke(context):
             self.defer(
                 trigger=MonthFolderTrigger(
@@ -170,6 +186,7 @@ class MonthFolderSensor(FileSensor):
                     settle_seconds=self.settle_seconds,
                     poke_interval=self.poke_interval,
                     deadline=(dt.datetime.now(dt.UTC) + dt.timedelta(seconds=self.timeout)).isoformat(),
+                    tables=list(tables_of(self.as_of)),
                 ),
                 method_name="execute_complete",
             )
@@ -180,7 +197,13 @@ class MonthFolderSensor(FileSensor):
         """Take the trigger's word."""
         if event:
             raise self._timed_out(event)
-        self.log.info("All %d files are in %s.", len(TABLES), self.path)
+        self._log_whole()
+
+    def _missing(self) -> list[str]:
+        return still_missing(self.path, self.settle_seconds, tables_of(self.as_of).values())
+
+    def _log_whole(self) -> None:
+        self.log.info("All %d files are in %s.", len(tables_of(self.as_of)), self.path)
 
     def _timed_out(self, missing: list[str]) -> Refusal:
         return Refusal(

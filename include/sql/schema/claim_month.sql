@@ -1,19 +1,29 @@
 -- Claims a month for a run. Stops if its folder is not the one that the ledger expects: a folder's number and its
 -- month tell which month the first one is, and all sealed months must agree.
+--
+-- How folders are called is a setting that the database does not know, and that may change. So only names are compared
+-- that are the same but for their number, a group of three or more digits. Names with a month (2024-01) have no number.
 create or replace function staging.claim_month(month date, run text, folder text) returns void
 language plpgsql as $$
 declare
+    number constant text := '[0-9]{3,4}';
+    name_of_month constant text := '[0-9]{4}-[0-9]{2}';
     known record;
-    first_month text := to_char(month - make_interval(months => substring(folder from '\d+')::integer), 'YYYY-MM');
+    first_month text := to_char(month - make_interval(months => substring(folder from number)::integer), 'YYYY-MM');
 begin
     select
         as_of,
-        split_part(file_name, '/', 1) as folder,
-        to_char(as_of - make_interval(months => substring(file_name from '^month_(\d+)/')::integer), 'YYYY-MM')
+        sealed_folder as folder,
+        to_char(as_of - make_interval(months => substring(sealed_folder from number)::integer), 'YYYY-MM')
             as first_month
     into known
     from public.current_deliveries
-    where file_name ~ '^month_\d{3,6}/'
+    cross join split_part(file_name, '/', 1) as sealed_folder
+    where
+        sealed_folder ~ number
+        and sealed_folder !~ name_of_month
+        and folder !~ name_of_month
+        and regexp_replace(sealed_folder, number, '') = regexp_replace(folder, number, '')
     order by as_of desc
     limit 1;
     if found then

@@ -1,0 +1,148 @@
+"""A table's file as it was delivered: ``users.csv``, or compressed with gzip as ``users.csv.gz``."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from streamflow import settings
+from streamflow.plain import printable
+from streamflow.refusal import RUN_AGAIN, Refusal
+from streamflow.tables import Table
+
+SUFFIX = ".gz"
+MAGIC = b"\x1f\x8b"  # what every gzip file begins with
+_BLOCK = 1 << 17  # bytes
+
+
+class NotGzip(Refusal):
+    """A file that is called ``.gz`` and cannot be decompressed, or to more than may be."""
+
+
+def delivered_names(folder: Path, table: Table) -> list[str]:
+    """Return the names of a table's file that are there: one, or by mistake both; if neither is, the usual one."""
+    names = (table.file_name, f"{table.file_name}{SUFFIX}")
+    return [name for name in names if os.path.lexists(folder / name)] or [table.file_name]
+
+
+def as_csv(file: IO[bytes], name: str, digest: Any = None) -> IO[bytes]:
+    """Return the CSV file that a delivered file is or, if its name ends in ``.gz``, holds.
+
+    The latter is decompressed as it is read, and its beginning can be sought.
+
+    Args:
+        file: the delivered file, opened in binary mode, at its beginning.
+        name: what to call it in messages.
+        digest: a hash that is updated with the compressed bytes as they are read; only for a ``.gz``.
+
+    Raises:
+        NotGzip: if it is not compressed. While it is read: if it is damaged or cut off, something follows the
+            compressed data, or more than ``settings.max_file_bytes()`` come out of it.
+    """
+    if not name.endswith(SUFFIX):
+        return file
+    begins = file.peek(len(MAGIC))[: len(MAGIC)]
+    if begins and begins != MAGIC:
+        raise NotGzip(
+            f"{name} cannot be decompressed.",
+            "Expected a gzip file.",
+            "Found a file of another kind.",
+            "Nothing was loaded.",
+            to_do=f"compress it with gzip or, if it is CSV, name it {Path(name).name.removesuffix(SUFFIX)}, "
+            f"then {RUN_AGAIN}",
+        )
+    return _Decompressed(_Decompressing(file, name, digest), _BLOCK)
+
+
+@contextmanager
+def check_whole_first(file: IO[bytes]) -> Iterator[None]:
+    """Let a damaged or too large compressed file be refused for that, not for what comes of it in its rows.
+
+    Args:
+        file: what ``as_csv`` has returned.
+
+    Raises:
+        NotGzip: instead of another exception of the block's.
+    """
+    try:
+        yield
+    except NotGzip:
+        raise
+    except Exception:
+        if isinstance(file, _Decompressed):
+            file.seek(0)
+            while file.read(_BLOCK):
+                pass
+        raise
+
+
+class _Decompressed(io.BufferedReader):
+    """The content of a gzip file."""
+
+
+class _Decompressing(io.RawIOBase):
+    """Reads the content of a gzip file; whatever is wrong with that is a refusal that names the file."""
+
+    def __init__(self, file: IO[bytes], name: str, digest: Any) -> None:
+        self._content = gzip.GzipFile(fileobj=_Digesting(file, digest) if digest else file, mode="rb")
+        self._name = name
+        self._limit = settings.max_file_bytes()
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, position: int, whence: int = os.SEEK_SET) -> int:
+        return self._content.seek(position, whence)
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            size = self._content.readinto(buffer)
+        except EOFError:
+            raise self._refuse("one that is cut off") from None
+        except zlib.error as error:
+            raise self._refuse(f"damaged data ({printable(str(error))})") from None
+        except gzip.BadGzipFile as error:
+            is_next = str(error).startswith("Not a gzipped file")  # the first one has begun as it should
+            what = "something else after the compressed data" if is_next else f"damaged data ({printable(str(error))})"
+            raise self._refuse(what) from None
+        if self._content.tell() > self._limit:
+            raise NotGzip(
+                f"{self._name} is too large when decompressed.",
+                f"Expected at most {self._limit} bytes (AIRFLOW__STREAMFLOW__MAX_FILE_BYTES).",
+                "Found more.",
+                "Nothing was loaded.",
+                to_do=f"deliver the right file, or raise the limit, then {RUN_AGAIN}",
+            )
+        return size
+
+    def _refuse(self, found: str) -> NotGzip:
+        return NotGzip(
+            f"{self._name} cannot be decompressed.",
+            "Expected a whole gzip file.",
+            f"Found {found}.",
+            "Nothing was loaded.",
+            to_do=f"deliver the file again, then {RUN_AGAIN}",
+        )
+
+
+class _Digesting:
+    """Updates a hash with what is read of a file."""
+
+    def __init__(self, file: IO[bytes], digest: Any) -> None:
+        self._file = file
+        self._digest = digest
+        self.seek = file.seek
+
+    def read(self, size: int) -> bytes:
+        block = self._file.read(size)
+        self._digest.update(block)
+        return block

@@ -1,0 +1,166 @@
+"""Months whose files are compressed, or whose folders have other names, from the file to the ledger."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from pathlib import Path
+
+import pytest
+
+import embedded
+from delivery import Refused, Run
+from generate_deliveries import generate
+from run_months import find_months
+from streamflow import settings
+from streamflow.months import Month
+from streamflow.refusal import Refusal
+from streamflow.tables import TABLES
+
+JANUARY, FEBRUARY, MARCH = "2024-01-31", "2024-02-29", "2024-03-31"
+
+
+@pytest.fixture
+def months(deliveries) -> list[Path]:
+    """Three small months."""
+    generate(deliveries, users=30, months=3, seed=4)
+    return sorted(deliveries.iterdir())
+
+
+def compress(folder: Path, *tables: str) -> None:
+    for table in tables:
+        path = folder / f"{table}.csv"
+        path.with_name(f"{table}.csv.gz").write_bytes(gzip.compress(path.read_bytes()))
+        path.unlink()
+
+
+def decompress(folder: Path) -> None:
+    for path in folder.glob("*.gz"):
+        path.with_suffix("").write_bytes(gzip.decompress(path.read_bytes()))
+        path.unlink()
+
+
+def load(database, as_of: str, folder: Path, tables=tuple(TABLES)) -> Run:
+    run = Run(database, as_of, folder, tables)
+    run.up_to_gate()
+    run.finish()
+    return run
+
+
+def files_of(database, as_of: str) -> set[tuple]:
+    return set(
+        database.query("select file_name, file_bytes, file_sha256, revision from deliveries where as_of = %s", as_of)
+    )
+
+
+def as_delivered(folder: Path) -> set[tuple]:
+    return {
+        (f"{folder.name}/{path.name}", path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest(), 1)
+        for path in folder.iterdir()
+    }
+
+
+def test_plain_and_compressed_files_make_the_same_months(database, months):
+    january, february, _ = months
+    load(database, JANUARY, january)
+    assert files_of(database, JANUARY) == as_delivered(january)
+    sealed = database.contents(ledger=True)
+
+    compress(january, *TABLES)  # the same files of a sealed month, only compressed
+    run = load(database, JANUARY, january)
+    assert run.xcoms["users.load"]["file"] == "month_000/users.csv.gz"
+    assert run.warnings == []
+    assert database.contents(ledger=True) == sealed
+
+    compress(february, "users", "labels")
+    load(database, FEBRUARY, february)
+    assert files_of(database, FEBRUARY) == as_delivered(february)
+    assert len({name for name, *_ in files_of(database, FEBRUARY) if name.endswith(".gz")}) == 2
+    sealed = database.contents(ledger=True)
+    decompress(february)
+    compress(february, "subscriptions")
+    load(database, FEBRUARY, february)
+    assert database.contents(ledger=True) == sealed
+    assert database.verify() == []
+
+
+def test_another_content_in_a_sealed_months_compressed_file_is_seen(database, months):
+    january = months[0]
+    load(database, JANUARY, january, ["labels"])
+    labels = january / "labels.csv"
+    labels.write_bytes(labels.read_bytes().replace(b"True", b"False"))
+    compress(january, "labels")
+    with pytest.raises(Refused, match=r"gate: Sealed snapshots would change") as refused:
+        Run(database, JANUARY, january, ["labels"]).up_to_gate()
+    assert refused.value.task_id == "gate"
+
+
+def test_a_second_file_that_comes_after_the_waiting_stops_the_load(database, months):
+    run = Run(database, JANUARY, months[0], ["labels"])
+    run.begin()
+    run.stage_others()
+    (months[0] / "labels.csv.gz").write_bytes(gzip.compress(b"user_id,churn_label\n"))
+    with pytest.raises(Refused, match=r"labels.load: month_000: labels.csv and labels.csv.gz are both there"):
+        run.stage()
+
+
+# folders with other names
+
+
+def named(folder: Path, as_of: str, first_month: str = "2024-01") -> Path:
+    """Give a month folder the name that the setting says."""
+    return folder.rename(folder.with_name(Month.parse(as_of).folder(first_month, settings.month_folder())))
+
+
+def test_months_are_sealed_under_one_pattern_and_continued_under_another(database, months, monkeypatch):
+    january, february, march = months
+    load(database, JANUARY, january, ["labels"])
+    for pattern, folder, as_of in (("month={month}", february, FEBRUARY), ("delivery-{number}", march, MARCH)):
+        monkeypatch.setenv("AIRFLOW__STREAMFLOW__MONTH_FOLDER", pattern)
+        load(database, as_of, named(folder, as_of), ["labels"])
+    assert database.query("select file_name from deliveries where table_name = 'labels' order by as_of") == [
+        ("month_000/labels.csv",),
+        ("month=2024-02/labels.csv",),
+        ("delivery-002/labels.csv",),
+    ]
+    sealed = database.contents(ledger=True)
+    load(database, JANUARY, named(january, JANUARY), ["labels"])  # delivered again, by the name of today
+    assert database.contents(ledger=True) == sealed
+    # the first month is still held to
+    folder = march.with_name("delivery-005")
+    with pytest.raises(Refused, match=r"prepare: .*its folder would be delivery-005") as refused:
+        Run(database, FEBRUARY, folder).begin()
+    assert "Expected 2024-01: the ledger has delivery-002 sealed as 2024-03-31." in refused.value.message
+
+
+@pytest.mark.parametrize("pattern", ["month_{number}", "{month}", "month={month}", "delivery-{number}", "v2-{number}"])
+def test_make_run_finds_the_folders_that_the_setting_names(months, monkeypatch, pattern):
+    monkeypatch.setenv("AIRFLOW__STREAMFLOW__MONTH_FOLDER", pattern)
+    root = months[0].parent
+    named_so = [named(folder, as_of).name for folder, as_of in zip(months, (JANUARY, FEBRUARY, MARCH), strict=True)]
+    for other in ("2024-13", "month", "Month_000", "000x"):
+        (root / other).mkdir()
+    (root / "2024-05").touch()
+    found = find_months(root, "2024-01", settings.month_folder())
+    assert [(str(month), name) for month, name in found] == list(zip((JANUARY, FEBRUARY, MARCH), named_so, strict=True))
+    embedded.check(None, root, "months")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "examples"),
+    [
+        ("month_{number}", "month_000, month_001, …"),
+        ("delivery-{number}", "delivery-000, delivery-001, …"),
+        ("month={month}", "month=2024-01, month=2024-02, …"),
+    ],
+)
+def test_make_run_says_which_folders_it_has_looked_for(tmp_path, monkeypatch, capsys, pattern, examples):
+    monkeypatch.setenv("AIRFLOW__STREAMFLOW__MONTH_FOLDER", pattern)
+    (tmp_path / "January").mkdir()
+    said = f"There are no month folders ({examples}) in {tmp_path}."
+    with pytest.raises(Refusal) as refused:
+        find_months(tmp_path, "2024-01", settings.month_folder())
+    assert str(refused.value) == said
+    with pytest.raises(SystemExit):
+        embedded.check(None, tmp_path, "months")
+    assert capsys.readouterr().err == f"{said}\n"
