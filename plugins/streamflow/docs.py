@@ -28,7 +28,7 @@ PREPARE = (
     "run: another run of the same month, still under way, stops at its next step."
 )
 WAIT_FOR_MONTH = (
-    "Passes when all six files are in the month's folder, not empty, and have not been written to for the settle time. "
+    "Passes when all files of the month are in its folder, not empty, and not written to for the settle time. "
     "The log says what it still waits for."
 )
 STAGE = "Creates the table's empty, unlogged staging table for the month."
