@@ -12,7 +12,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 WITH_SERVER = .venv/bin/python tools/embedded.py run
 
-.PHONY: help setup run test ui psql verify bench sql schema env deploy-check lint lock sample screenshots clean
+.PHONY: help setup run test ui psql verify bench sql schema check-tables docs env deploy-check lint lock sample screenshots clean
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -40,6 +40,12 @@ sql: setup ## print what a task runs: TASK=snapshot TABLE=users MONTH=2024-01-31
 
 schema: setup ## install roles and schema into a deployment's database: DATABASE=postgresql://admin@host/streamflow
 	@.venv/bin/python tools/install_schema.py '$(DATABASE)'
+
+check-tables: setup ## check the folders of include/tables, every rule of Great Expectations' included
+	@.venv/bin/python tools/check_tables.py
+
+docs: setup ## write docs/data-dictionary.md from include/tables again
+	@.venv/bin/python tools/write_dictionary.py
 
 env: ## write .env for docker-compose.yaml, with fresh secrets; never overwrites
 	@$(PYTHON) tools/make_env.py

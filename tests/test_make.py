@@ -264,6 +264,7 @@ def test_a_port_that_is_taken_is_named_at_once(checkout):
 @pytest.mark.parametrize(
     ("tool", "arguments"),
     [
+        ("check_tables", ["labels"]),
         ("deploy_check", ["now"]),
         ("embedded", []),
         ("embedded", ["hold", "me"]),
@@ -284,6 +285,7 @@ def test_a_port_that_is_taken_is_named_at_once(checkout):
         ("run_months", ["include/data"]),
         ("ui", ["one", "two"]),
         ("verify", ["2024-01-31"]),
+        ("write_dictionary", ["labels"]),
     ],
 )
 def test_wrong_arguments_are_answered_in_a_line(tmp_path, tool, arguments):

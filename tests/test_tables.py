@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from streamflow.drift import read_bounds, suite_parameters
 from streamflow.tables import ROOT, TABLES, TABLES_FOLDER, TablesError, read_tables
 
 
@@ -58,6 +59,7 @@ MORE = "  - name: {}\n    type: text\n    about: more\n"
         (LABELS, LABELS + LABELS, ["churn_label is there twice."]),
         (LABELS, LABELS + "    optional: true\n" + MORE.format("why"), ["optional ones come last"]),
         (LABELS, LABELS + "    optional: often\n", ["columns churn_label optional:", "Found 'often'."]),
+        (LABELS, LABELS + "    since: 2024-02\n", ["churn_label has since, so it must be optional."]),
         (LABELS, LABELS + "    since: 2024-13\n", ["columns churn_label since:", "Found '2024-13'."]),
         (f"columns:\n{LABELS}", "columns: []\n", ["columns:", "expected at least one"]),
         (f"columns:\n{LABELS}", "", ["columns:", "Field required."]),
@@ -78,6 +80,15 @@ def test_what_is_wrong_with_a_table_is_told(folder, was, now, says):
     assert str(folder) in str(refused.value)
     for words in says:
         assert words in str(refused.value)
+
+
+def test_an_optional_column_needs_no_other_edit(folder):
+    change(folder / "labels" / "table.yaml", LABELS, LABELS + MORE.format("churn_reason") + "    optional: true\n")
+    labels = read_tables(folder)["labels"]
+    assert labels.optional == ("churn_reason",)
+    assert suite_parameters(labels, read_bounds("labels"), None, ())["columns"] == [
+        *("user_id", "churn_label", "churn_reason")
+    ]
 
 
 def test_a_table_needs_its_rules(folder):

@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
+from collections.abc import Iterator
+
 from streamflow.refusal import Refusal, TaskEnded, wrap
+
+
+@contextlib.contextmanager
+def tables_told() -> Iterator[None]:
+    """End the program, exit code 1, with what is wrong with the tables that are imported inside."""
+    try:
+        yield
+    except Refusal as error:
+        print(*lines_of(error), sep="\n", file=sys.stderr)
+        sys.exit(1)
 
 
 def lines_of(error: object) -> list[str]:

@@ -2,16 +2,23 @@
 
     python tools/generate_deliveries.py FOLDER --users 1000 --months 3 --seed 1
 
-The distributions are this project's own. Every month a share of the users leaves, as many join, and a share of those
-who stay has other figures than the month before. Users without internet service have no plans (NULL). The optional
-columns come with the third month.
+The tables and columns are those of include/tables/. The distributions are this project's own. Every month a share of
+the users leaves, as many join, and a share of those who stay has other figures than the month before. Users without
+internet service have no plans (NULL). A table comes with its `since`, an optional column with its own or with the third
+month.
+
+A column that is not known here by its name gets values of its type, within what the rules of its table allow
+(expect_column_values_to_be_in_set and …_to_be_between). Its random numbers are its own: all other columns stay as they
+are when one is added.
 """
 
 from __future__ import annotations
 
 import argparse
 import datetime as dt
+import math
 import sys
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -21,12 +28,18 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "plugins"))
 
-from streamflow.tables import TABLES
+from console import tables_told
+
+with tables_told():
+    from streamflow.tables import TABLES, Column, Table
+from streamflow.rules import Rule
 
 CONTRACTS = ["Month-to-month", "One year", "Two year"]
 SERVICES = ["Fiber optic", "DSL", "No"]
-ADD_ONS = TABLES["subscriptions"].optional
-OPTIONAL_FROM = 2  # month number
+ADD_ONS = ("add_on_security", "add_on_backup", "add_on_device_protect", "add_on_support")
+WORDS = ("amber", "birch", "cedar", "delta", "ember")
+IN_SET, BETWEEN = "expect_column_values_to_be_in_set", "expect_column_values_to_be_between"
+OPTIONAL_FROM = 2  # month number, unless the column says since when
 
 
 def generate(
@@ -52,20 +65,44 @@ def generate(
     rng = np.random.default_rng(seed)
     moving = round(users * turnover)
     everyone = users + moving * (months - 1)
-    people = _people(rng, everyone, users, moving, pd.Period(first, "M"))
+    first_month = pd.Period(first, "M")
+    people = _people(rng, everyone, users, moving, first_month)
     figures = _figures(rng, people)
+    others = {
+        (table.name, column.name): Other(table, column, seed, first_month.start_time.date(), everyone)
+        for table in TABLES.values()
+        for column in table.fields
+        if column.name not in people | figures
+    }
     present = np.arange(users)
     for month in range(months):
         if month:
             gone = rng.choice(present.size, moving, replace=False)
             joined = np.arange(users + moving * (month - 1), users + moving * month)
             present = np.concatenate([np.delete(present, gone), joined])
-            _change(rng, people, figures, present[rng.random(present.size) < changed])
+            whose = present[rng.random(present.size) < changed]
+            _change(rng, people, figures, whose)
+            for other in others.values():
+                other.change(whose)
         target = folder / f"month_{month:03d}"
         target.mkdir(parents=True, exist_ok=True)
-        for name, columns in _files(month).items():
-            frame = pd.DataFrame({column: (figures.get(column, people.get(column)))[present] for column in columns})
-            frame.to_csv(target / f"{name}.csv", index=False)
+        as_of = (first_month + month).end_time.date().isoformat()
+        for table in TABLES.values():
+            if not table.is_delivered(as_of):
+                continue
+            values = {"user_id": people["user_id"]}
+            for column in table.fields:
+                if _is_delivered(column, as_of, month):
+                    other = others.get((table.name, column.name))
+                    values[column.name] = other.values if other else (people | figures)[column.name]
+            frame = pd.DataFrame({name: of_everyone[present] for name, of_everyone in values.items()})
+            frame.to_csv(target / table.file_name, index=False)
+
+
+def _is_delivered(column: Column, as_of: str, month: int) -> bool:
+    if not column.optional:
+        return True
+    return as_of[:7] >= column.since if column.since else month >= OPTIONAL_FROM
 
 
 def _people(
@@ -147,15 +184,72 @@ def _change(
     figures["churn_label"][whose] = rng.random(whose.size) < 0.26
 
 
-def _files(month: int) -> dict[str, list[str]]:
-    """The columns of each file, in a file's order."""
-    return {
-        table.name: [
-            "user_id",
-            *(column for column in table.columns if month >= OPTIONAL_FROM or column not in table.optional),
-        ]
-        for table in TABLES.values()
-    }
+class Other:
+    """The values of a column of which nothing is known but its type and what the rules of its table say.
+
+    Args:
+        table: its table.
+        column: the column.
+        seed: of all random numbers.
+        before: the first day of the first month; dates are earlier.
+        everyone: how many users there ever are.
+
+    Attributes:
+        values: one per user.
+    """
+
+    def __init__(self, table: Table, column: Column, seed: int, before: dt.date, everyone: int) -> None:
+        self._rng = np.random.default_rng([seed, *(zlib.crc32(name.encode()) for name in (table.name, column.name))])
+        self._type = column.type
+        rules = [rule for rule in table.read_rules() if ("column", column.name) in rule.columns]
+        self._words = _value_set(rules) or {"boolean": (True, False), "text": WORDS}.get(column.type)
+        self._low, self._high = (None, None) if self._words else _range(rules, column.type, before)
+        self.values = self._draw(everyone)
+
+    def change(self, whose: np.ndarray) -> None:
+        """Give the users ``whose`` other values."""
+        self.values[whose] = self._draw(whose.size)
+
+    def _draw(self, count: int) -> np.ndarray:
+        if self._words:
+            return np.array(self._words, dtype=object)[self._rng.integers(len(self._words), size=count)]
+        if self._type == "numeric":
+            return np.round(self._rng.uniform(self._low, self._high, count), 2).clip(self._low, self._high)
+        whole = self._rng.integers(math.ceil(self._low), math.floor(self._high), count, endpoint=True)
+        return np.datetime_as_string(whole.astype("datetime64[D]")) if self._type == "date" else whole
+
+
+def _value_set(rules: list[Rule]) -> list[Any] | None:
+    """Return the values that a column may have, if a rule lists them."""
+    sets = [rule.kwargs.get("value_set") for rule in rules if rule.type == IN_SET]
+    return next((values for values in sets if isinstance(values, list) and values), None)
+
+
+def _range(rules: list[Rule], kind: str, before: dt.date) -> tuple[float, float]:
+    """Return the least and the greatest value of a number, or of a date as its number of days.
+
+    They are 0 and 9, 0.00 and 99.99, or the year before the first month, as far as the rules allow it.
+    """
+    last = _days(before) - 1
+    usual, step = {"numeric": ((0, 99.99), 0.01), "date": ((last - 364, last), 1)}.get(kind, ((0, 9), 1))
+    allowed: dict[str, list[float]] = {"min": [], "max": []}
+    for rule in rules:
+        for key, inside in (("min", step), ("max", -step)):
+            value = rule.kwargs.get(f"{key}_value")
+            # the value of a parameter is known to a month only
+            if rule.type == BETWEEN and value is not None and f"{key}_value" not in rule.parameters:
+                number = _days(value) if kind == "date" else value
+                allowed[key].append(number + inside if rule.kwargs.get(f"strict_{key}") else number)
+    least, most = max(allowed["min"], default=-math.inf), min(allowed["max"], default=math.inf)
+    low, high = max(usual[0], least), min(usual[1], most)
+    if low > high:  # none of the usual values is allowed: those next to them
+        span = usual[1] - usual[0]
+        low, high = (least, min(most, least + span)) if least > usual[1] else (max(least, most - span), most)
+    return low, high
+
+
+def _days(day: dt.date | str) -> int:
+    return int(np.datetime64(day, "D").astype(int))
 
 
 class Parser(argparse.ArgumentParser):

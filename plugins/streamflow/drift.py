@@ -2,14 +2,44 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any, Literal, Self
 
-from streamflow.tables import TABLES_FOLDER, Table
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from streamflow.spec import in_words, read_json
+from streamflow.tables import TABLES, TABLES_FOLDER, Table
 
 BOUNDS = TABLES_FOLDER / "bounds.json"
+
+KEYS = ("rows_at_least", "null_share_change_at_most", "mean_change_at_most", "users_gone_at_most")
+Key = Literal[KEYS]
+Share = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class Bounds(BaseModel):
+    """What ``bounds.json`` says.
+
+    Attributes:
+        what: a sentence per key, for readers.
+        defaults: a bound per key.
+        tables: other bounds of some tables.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    what: dict[Key, str] = {}
+    defaults: dict[Key, Share]
+    tables: dict[str, dict[Key, Share]] = {}
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if missing := [key for key in KEYS if key not in self.defaults]:
+            raise ValueError(f"defaults: expected {', '.join(KEYS)}; {', '.join(missing)} not found")
+        if unknown := [table for table in self.tables if table not in TABLES]:
+            raise ValueError(f"tables: expected some of {', '.join(TABLES)}; found {', '.join(unknown)}")
+        return self
 
 
 def read_bounds(table: str) -> dict[str, float]:
@@ -19,29 +49,38 @@ def read_bounds(table: str) -> dict[str, float]:
         ``rows_at_least``, share of the month before's rows below which a file counts as truncated;
         ``null_share_change_at_most``, in shares of the rows; ``mean_change_at_most``, relative to the mean before;
         ``users_gone_at_most``, share of the users delivered the month before.
+
+    Raises:
+        TablesError: naming key, what was expected and what was found, if the file is not whole.
     """
-    bounds = json.loads(BOUNDS.read_text())
-    return bounds["defaults"] | bounds["tables"].get(table, {})
+    said = read_json(BOUNDS, "how much a delivery may differ from the month before")
+    try:
+        bounds = Bounds.model_validate(said)
+    except ValidationError as invalid:
+        raise in_words(BOUNDS, said, invalid) from None
+    return bounds.defaults | bounds.tables.get(table, {})
 
 
 def suite_parameters(
     table: Table, bounds: dict[str, float], before: dict[str, Any] | None, left_out: Sequence[str]
 ) -> dict[str, Any]:
-    """Return the run-time values of a suite's parameters that compare with the month before.
+    """Return the values of a suite's parameters: the table's columns, and what compares with the month before.
 
     Args:
-        table: which of the six tables.
+        table: the table.
         bounds: its bounds.
         before: ``delivered`` and ``profile`` of the nearest earlier sealed month; None if there is none.
         left_out: optional columns that the delivery does not have; that they come or go is no drift.
 
     Returns:
-        ``rows_min``, and for each column ``<column>_mean_min``, ``…_mean_max``, ``…_not_null_min`` and
-        ``…_not_null_max``; None where there is nothing to compare with, which Great Expectations takes for no bound.
+        ``columns``, all of the table's with the key; ``rows_min``, and for each column ``<column>_mean_min``,
+        ``…_mean_max``, ``…_not_null_min`` and ``…_not_null_max``; None where there is nothing to compare with, which
+        Great Expectations takes for no bound.
     """
     profile = before["profile"] if before else {}
     parameters: dict[str, Any] = {
-        "rows_min": max(1, math.ceil(before["delivered"] * bounds["rows_at_least"])) if before else 1
+        "columns": [*table.all_columns],
+        "rows_min": max(1, math.ceil(before["delivered"] * bounds["rows_at_least"])) if before else 1,
     }
     for column in table.columns:
         mean = profile.get("mean", {}).get(column)
@@ -55,3 +94,21 @@ def suite_parameters(
             f"{column}_not_null_max": None if share is None else min(1.0, share + share_slack),
         }
     return parameters
+
+
+def parameters_in_words(table: Table, bounds: dict[str, float]) -> dict[str, str]:
+    """Return what stands for the same parameters, and for ``as_of``, where there is no month, as in documentation."""
+    change, points = f"{bounds['mean_change_at_most']:.0%}", f"{bounds['null_share_change_at_most']:g}"
+    words = {
+        "as_of": "the month's last day",
+        "columns": "those of table.yaml",
+        "rows_min": f"{bounds['rows_at_least']:.0%} of the month before's",
+    }
+    for column in table.columns:
+        words |= {
+            f"{column}_mean_min": f"the month before's less {change}",
+            f"{column}_mean_max": f"the month before's plus {change}",
+            f"{column}_not_null_min": f"the month before's less {points}",
+            f"{column}_not_null_max": f"the month before's plus {points}",
+        }
+    return words

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from streamflow import settings
 from streamflow.plain import printable, show
+from streamflow.rules import COLUMNS, QUERY
 
 # whose observed value says something of the table, and nothing of a single row
 _ABOUT_THE_TABLE = frozenset(
@@ -17,8 +18,6 @@ _ABOUT_THE_TABLE = frozenset(
         "expect_table_row_count_to_be_between",
     )
 )
-_COLUMNS = "expect_table_columns_to_match_set"
-QUERY = "unexpected_rows_expectation"
 
 
 class Example(NamedTuple):
@@ -80,7 +79,7 @@ def describe(result: Any, lines: dict[str | None, list[int]], shows_values: bool
     return Finding(
         rule=config.type,
         column=config.kwargs.get("column") or "",
-        says=config.description or _wording(config),
+        says=config.description or wording(config),
         severity=severity,
         why=(config.meta or {}).get("why", ""),
         verdict="passed" if result.success else broken,
@@ -111,7 +110,7 @@ def missing_columns(results: Any) -> set[str]:
     return {
         column
         for result in results.results
-        if result.expectation_config.type == _COLUMNS
+        if result.expectation_config.type == COLUMNS
         for column in _mismatched(result).get("missing", [])
     }
 
@@ -158,7 +157,7 @@ def _found(result: Any, shows_values: bool) -> str:
     observed = found.get("observed_value")
     if rule == QUERY:
         return _count(observed)
-    if rule == _COLUMNS:
+    if rule == COLUMNS:
         return f"found {', '.join(map(_name, observed or []))}"
     if shows_values or rule in _ABOUT_THE_TABLE:
         return f"found {show(observed)}"
@@ -193,14 +192,14 @@ def _mismatched(result: Any) -> dict[str, list[str]]:
     return (result.result.get("details") or {}).get("mismatched") or {}
 
 
-def _wording(config: Any) -> str:
+def wording(config: Any) -> str:
     """Return Great Expectations' own words for what a rule asks for; empty if it has none.
 
     They come from the suite and its parameters alone, so no delivered value is ever in them.
     """
     from great_expectations.expectations.registry import get_renderer_impl
 
-    if config.type == _COLUMNS:
+    if config.type == COLUMNS:
         return "the columns must be those that were agreed on"  # all of them is more than a line
     _, render = get_renderer_impl(config.type, "renderer.prescriptive") or (None, None)
     if render is None or config.type == QUERY:

@@ -11,11 +11,11 @@ from typing import Any
 from airflow.providers.postgres.hooks.postgres import PostgresHook
 
 from streamflow import settings
-from streamflow.findings import QUERY, missing_columns
+from streamflow.findings import missing_columns
+from streamflow.rules import QUERY, UNIQUE
 
-# A rule that only counts, and the one that finds the rows that it has counted. Asking for the rows at once would take
-# a window over the whole table, which is twice the work.
-_UNIQUE = "expect_column_proportion_of_unique_values_to_be_between"
+# UNIQUE only counts; this rule finds the rows that it has counted. Asking for the rows at once would take a window over
+# the whole table, which is twice the work.
 _REPEATED = "expect_column_values_to_be_unique"
 
 
@@ -81,7 +81,7 @@ def run_suite(hook: PostgresHook, staged: str, suite: dict[str, Any], parameters
             details["unexpected_index_column_names"] = ["user_id"]
         for result in results.results:
             rule = result.expectation_config.to_json_dict()
-            if rule["type"] == _UNIQUE:
+            if rule["type"] == UNIQUE:
                 rule |= {"type": _REPEATED, "kwargs": {"column": rule["kwargs"]["column"]}}
             has_rows = rule["type"] in (QUERY, _REPEATED) or result.result.get("unexpected_count")
             if result.success or not result.result or not has_rows:

@@ -5,7 +5,6 @@ It is the only place that Python and the SQL templates take identifiers from.
 
 from __future__ import annotations
 
-import re
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -15,7 +14,8 @@ from airflow.sdk import conf
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from streamflow.months import Month
-from streamflow.refusal import Refusal
+from streamflow.rules import Rule, read_suite
+from streamflow.spec import TablesError, in_words, read_text
 
 TABLES_FOLDER = Path(
     conf.get("streamflow", "tables_folder", fallback=None) or Path(__file__).resolve().parents[2] / "include" / "tables"
@@ -33,10 +33,6 @@ Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=63 - _LONGE
 MonthName = Annotated[str, Field(pattern=r"^\d{4}-(0[1-9]|1[0-2])$")]
 
 
-class TablesError(Refusal):
-    """A folder of ``include/tables/`` that does not say what a table is."""
-
-
 class Column(BaseModel):
     """One column of a table.
 
@@ -44,7 +40,7 @@ class Column(BaseModel):
         name: the column's name in the file and in PostgreSQL.
         type: its type in PostgreSQL.
         optional: whether a delivery may leave it out; its stored values are then kept.
-        since: the first month, ``YYYY-MM``, whose delivery can have it; for readers.
+        since: the first month, ``YYYY-MM``, whose delivery can have it, if it is optional; for readers.
         about: a sentence that says what it means.
     """
 
@@ -88,6 +84,9 @@ class Table(BaseModel):
                 raise ValueError(f"columns: {name} is a column that the pipeline adds itself")
             if names.count(name) > 1:
                 raise ValueError(f"columns: {name} is there twice")
+        for column in self.fields:
+            if column.since and not column.optional:
+                raise ValueError(f"columns: {column.name} has since, so it must be optional")
         if tuple(names[len(self.required) :]) != self.optional:
             raise ValueError("columns: optional ones come last, as PostgreSQL adds them")
         return self
@@ -126,6 +125,10 @@ class Table(BaseModel):
         """The file with its rules, in Great Expectations' serialised form."""
         return TABLES_FOLDER / self.name / SUITE
 
+    def read_rules(self) -> tuple[Rule, ...]:
+        """Return its rules."""
+        return read_suite(self.suite, self.name, self.all_columns)
+
     def staged(self, as_of: str) -> str:
         """Return the name of the staging table of a month (``YYYY-MM-DD``): ``labels_20240131``, in schema staging.
 
@@ -150,6 +153,9 @@ def read_tables(folder: Path = TABLES_FOLDER) -> dict[str, Table]:
         TablesError: naming file, key, what was expected and what was found, if one is not whole, if two share a name,
             or if the tables do not all refer to one in the end.
     """
+    for path in sorted(folder.glob("[!._]*/")):
+        if not (path / "table.yaml").exists():
+            raise TablesError(f"{path / 'table.yaml'}:", "Expected what the table is.", "Found no file.")
     tables = {path.parent.name: _read(path) for path in sorted(folder.glob("*/table.yaml"))}
     if not tables:
         raise TablesError(f"{folder}: expected a folder with a table.yaml per table; found none.")
@@ -196,7 +202,7 @@ def read_tables(folder: Path = TABLES_FOLDER) -> dict[str, Table]:
         ) from None
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
     """YAML as it is, but a key that is there twice is an error."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
@@ -211,30 +217,16 @@ def _read(path: Path) -> Table:
     """Read one ``table.yaml``."""
     name = path.parent.name
     try:
-        said = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 (a SafeLoader)
+        said = yaml.load(read_text(path, "what the table is"), _Loader)  # noqa: S506 (a SafeLoader)
         if not isinstance(said, dict):
             raise TablesError(f"{path}:", "Expected keys and values (about, snapshots, columns).", f"Found {said!r}.")
         table = Table.model_validate({"snapshots": f"{name}_snapshots", **said, "name": name})
     except yaml.YAMLError as error:
         raise TablesError(f"{path}:", *str(error).splitlines()) from None
     except ValidationError as invalid:
-        raise TablesError(*(line for one in invalid.errors() for line in _in_words(path, said, one))) from None
-    if not (path.parent / SUITE).exists():
-        raise TablesError(f"{path.parent / SUITE}:", "Expected the table's rules.", "Found no file.")
+        raise in_words(path, said, invalid) from None
+    read_suite(path.parent / SUITE, name, table.all_columns)
     return table
-
-
-def _in_words(path: Path, said: dict, error: dict) -> list[str]:
-    """Return where a value is wrong, what was expected there and what was found."""
-    place, inner = [], said
-    for key in error["loc"]:
-        inner = inner[key] if isinstance(inner, list) or key in inner else None
-        place.append(
-            str(inner["name"] if isinstance(key, int) and isinstance(inner, dict) and "name" in inner else key)
-        )
-    expected = re.sub("^Value error, ", "", error["msg"])
-    found = [] if error["type"] in ("missing", "value_error") else [f"Found {error['input']!r}."]
-    return [f"{path}{', ' if place else ''}{' '.join(place)}:", f"{expected}.", *found]
 
 
 TABLES: dict[str, Table] = read_tables()
