@@ -1,6 +1,6 @@
 {% from 'parts/columns.sql' import checksum -%}
--- Counts a month's rows of a table of snapshots, and sums their checksum over the columns that a revision of the ledger covers; in columns
--- that came later there is to be no value. The checksum is NULL if a column that it covers is gone.
+-- Counts a month's rows in a snapshot table, and sums their checksum over the columns that a revision of the ledger
+-- covers; in columns that came later there is to be no value. The checksum is NULL if a column that it covers is gone.
 create or replace function staging.checksum_of(snapshots regclass, month date, covered text[])
 returns table (snapshot_rows bigint, snapshot_checksum numeric, later_values bigint)
 language plpgsql stable set search_path = pg_catalog, pg_temp set datestyle = 'ISO' as $$
