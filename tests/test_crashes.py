@@ -113,7 +113,10 @@ def terminate_backend(server, pid: int) -> None:
 
 
 def kill_backend(server, pid: int) -> None:
-    os.kill(pid, signal.SIGKILL)
+    with closing(psycopg.connect(embedded.uri(server, "postgres"), autocommit=True)) as witness:
+        os.kill(pid, signal.SIGKILL)
+        with pytest.raises(psycopg.OperationalError):  # the server notices, and ends all others too
+            witness.execute("select pg_sleep(60)")
 
 
 def power_off(server, pid: int) -> None:
