@@ -104,6 +104,16 @@ def test_a_second_file_that_comes_after_the_waiting_stops_the_load(database, mon
         run.stage()
 
 
+def test_the_dag_waits_for_a_table_from_its_first_month_on(database, months, monkeypatch):
+    visits = TABLES["labels"].model_copy(update={"name": "visits", "since": "2024-03"})
+    monkeypatch.setitem(TABLES, "visits", visits)
+    Run(database, FEBRUARY, months[1]).execute("wait_for_month")
+    with pytest.raises(Refused, match=r"month_002\.\nvisits\.csv is not there\.\n"):
+        Run(database, MARCH, months[2]).execute("wait_for_month")
+    (months[2] / "visits.csv.gz").write_bytes(gzip.compress(b"user_id,churn_label\n"))
+    Run(database, MARCH, months[2]).execute("wait_for_month")
+
+
 # folders with other names
 
 

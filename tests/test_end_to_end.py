@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import re
@@ -72,6 +73,21 @@ def test_sample_months_then_again(database):
     assert again.returncode == 0
     assert "Nothing changed: every month was sealed with these files already." in again.stdout
     assert database.contents(ledger=True) == before
+
+
+def test_compressed_files_in_folders_of_other_names(database, deliveries, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__STREAMFLOW__MONTH_FOLDER", "month={month}")
+    shutil.copytree(ROOT / "include" / "data" / "month_000", deliveries / "month=2024-01")
+    for path in (deliveries / "month=2024-01").iterdir():
+        path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+        path.unlink()
+    done = run_months(deliveries)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2024-01-31  month=2024-01\n" in done.stdout
+    assert_live_is_the_newest_snapshot(database)
+    assert database.query("select file_name, delivered from deliveries where as_of = '2024-01-31' order by 1") == [
+        (f"month=2024-01/{table}.csv.gz", 1000) for table in sorted(TABLES)
+    ]
 
 
 @pytest.mark.skipif(not REAL_DELIVERIES.exists(), reason="the real deliveries are not beside this checkout")

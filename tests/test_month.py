@@ -190,6 +190,7 @@ FOLDERS = [
     ("2024-01", "000", None),
     ("2024-01", "month_013", None),
     ("2024-02", "005-02", None),
+    ("005-02", "2024-02", None),
     # no one's
     ("month_", "month_005", None),
     ("month_99999999999", "month_005", None),
