@@ -28,7 +28,7 @@ FOLDER = "{{ ti.xcom_pull('check_month')['folder'] }}"
 
 with DAG(
     dag_id="streamflow_monthly_ingest",
-    description="Six CSV files a month into live tables and sealed point-in-time snapshots.",
+    description="A month's CSV files into live tables and sealed point-in-time snapshots.",
     doc_md=docs.DAG,
     schedule=MonthEndTimetable(START),
     start_date=START,

@@ -719,7 +719,7 @@ def test_last_months_files_under_this_months_name_are_reported(database, februar
     run.up_to_gate()
     run.finish()
     assert run.warnings == [
-        "All six files are those of 2024-01-31, byte for byte: is it the wrong month's folder under this month's name?"
+        "All files are those of 2024-01-31, byte for byte: is it the wrong month's folder under this month's name?"
     ]
     assert database.query("select warnings from deliveries where as_of = %s and table_name = 'users'", FEBRUARY) == [
         (run.warnings,)

@@ -118,7 +118,7 @@ def _warnings(state: dict[str, Any], bounds: dict[str, float]) -> list[str]:
     warnings = []
     if same := state["same_files_as"]:
         warnings.append(
-            f"All six files are those of {same}, byte for byte: is it the wrong month's folder under this month's name?"
+            f"All files are those of {same}, byte for byte: is it the wrong month's folder under this month's name?"
         )
     before, gone = state["users_before"], state["users_gone"]
     if before and gone / before > bounds["users_gone_at_most"]:

@@ -1,6 +1,6 @@
 """Great Expectations, imported once in the scheduler for all the tasks that its LocalExecutor forks.
 
-Its import takes seconds of CPU, which each of a month's six validations would pay for itself: under the scheduler that
+Its import takes seconds of CPU, which each of a month's validations would pay for itself: under the scheduler that
 is more than a tenth of the month. It is done by the lifecycle listener that Airflow documents (``on_starting``).
 """
 
