@@ -23,6 +23,7 @@ EXAMPLE = (ROOT / ".env.example").read_text()
 SECRETS = re.findall(r"^([A-Z_]+)=$", EXAMPLE, re.MULTILINE)
 OPTIONS = dict(re.findall(r"^#([A-Z_]+)=(\S*)$", EXAMPLE, re.MULTILINE))
 ONE_SHOT = {"init"}
+PASSED_ON = set(re.findall(r"^  ([A-Z_]+):$", COMPOSE, re.MULTILINE))  # under their own names
 RUNS_TASKS = {"scheduler", "triggerer", "worker"}
 
 
@@ -50,7 +51,7 @@ def without_secrets(value: str) -> str:
 def test_env_example_documents_exactly_what_compose_reads():
     documented = {*SECRETS, *OPTIONS}
     # compose's own: which services there are
-    assert documented - {"COMPOSE_PROFILES"} == set(re.findall(r"(?<!\$)\$\{(\w+)", COMPOSE))
+    assert documented - {"COMPOSE_PROFILES"} == PASSED_ON | set(re.findall(r"(?<!\$)\$\{(\w+)", COMPOSE))
 
 
 def test_each_variable_is_documented_in_words():
@@ -66,6 +67,7 @@ def test_no_secret_has_a_default_and_compose_does_not_start_without():
 
 def test_defaults_are_those_that_env_example_shows():
     found = dict(re.findall(r"\$\{(\w+):-([^}]*)\}", COMPOSE))
+    found |= {"AIRFLOW__STREAMFLOW__MONTH_FOLDER": settings.month_folder()}  # the package's own
     assert found == {name: value for name, value in OPTIONS.items() if name != "COMPOSE_PROFILES"} | {
         "AIRFLOW_EXECUTOR": "LocalExecutor"
     }
