@@ -6,12 +6,14 @@ import hashlib
 import json
 import random
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
-from months import as_csv, render
+from months import ROOT, as_csv, render
 from streamflow import settings
 from streamflow.drift import BOUNDS
 from streamflow.plain import show
@@ -581,3 +583,18 @@ def test_a_warning_does_not_hide_a_broken_rule(database, validate, lenient):
     (line,) = broken_rules(refused)
     assert line.startswith("column watch_hours_30d")
     assert not is_validated(database)
+
+
+def test_there_is_much_that_no_one_looks_for_garbage_in():
+    """What gc.freeze is for: as long as Great Expectations makes so many objects that stay."""
+    code = (
+        "import gc; from streamflow.suite import great_expectations; before = len(gc.get_objects()); "
+        "great_expectations(); print(before, gc.get_freeze_count(), len(gc.get_objects()), gc.isenabled())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT / "plugins", capture_output=True, text=True, check=True
+    )
+    before, frozen, looked_at, is_enabled = done.stdout.split()[-4:]
+    assert int(frozen) > 2 * int(before)
+    assert int(looked_at) < int(frozen) / 20
+    assert is_enabled == "True"
