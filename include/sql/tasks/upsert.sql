@@ -7,39 +7,48 @@
 {% include 'parts/session.sql' %}
 lock table public.{{ table.name }} in share row exclusive mode;
 
--- one look at the ledger for all that follows
-create temporary table ledger on commit drop as
-select max(as_of) filter (where table_name = '{{ table.name }}') as as_of, count(*) as row_count from public.deliveries;
-
-create temporary table changed on commit drop as
 with
+ledger as materialized (
+    select max(as_of) filter (where table_name = '{{ table.name }}') as as_of, count(*) as row_count
+    from public.deliveries
+),
+
 newest as (
     select {{ columns(table.all_columns, '', 8) }}
     from public.{{ table.snapshots }}
     where as_of = (select as_of from ledger)
-)
+),
 
-select
-    coalesce(newest.user_id, live.user_id) as user_id,
-    {{ columns(table.columns, 'newest') }},
-    case when live is null then 'inserted' when newest is null then 'deleted' else 'updated' end as what
-from public.{{ table.name }} as live
-full join newest using (user_id)
-where record_image_ne(live, newest) is not false;
+changed as materialized (
+    select
+        coalesce(newest.user_id, live.user_id) as user_id,
+        {{ columns(table.columns, 'newest', 8) }},
+        case when live is null then 'inserted' when newest is null then 'deleted' else 'updated' end as what
+    from public.{{ table.name }} as live
+    full join newest using (user_id)
+    where record_image_ne(live, newest) is not false
+),
 
-merge into public.{{ table.name }} as live
-using changed on live.user_id = changed.user_id
-when matched and what = 'deleted' then delete
-when matched then update set
-    {%- for name in table.columns %}
-    {{ name }} = changed.{{ name }}{{ ',' if not loop.last }}
-    {%- endfor %}
-when not matched then insert (
-    {{ columns(table.all_columns) }}
+deleted as (
+    delete from public.{{ table.name }} as live using changed
+    where live.user_id = changed.user_id and what = 'deleted'
+),
+
+updated as (
+    update public.{{ table.name }} as live set
+        {%- for name in table.columns %}
+        {{ name }} = changed.{{ name }}{{ ',' if not loop.last }}
+        {%- endfor %}
+    from changed
+    where live.user_id = changed.user_id and what = 'updated'
+),
+
+inserted as (
+    insert into public.{{ table.name }} ({{ columns(table.all_columns, '', 8) }})
+    select {{ columns(table.all_columns, '', 8) }}
+    from changed
+    where what = 'inserted'
 )
-values (
-    {{ columns(table.all_columns, 'changed') }}
-);
 
 select
     (select as_of::text from ledger) as live_is,
