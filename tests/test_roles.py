@@ -187,7 +187,6 @@ def test_the_reader_writes_nothing_and_does_not_see_staging(sealed, reader, stat
         "create trigger mine before insert on staging.builds execute function suppress_redundant_updates_trigger()",
         # functions that only the owner's functions call
         "select staging.relation_name('labels', '2024-01-31')",
-        "select staging.snapshots_of('labels')",
         "select staging.count_labels('labels_snapshots_20240131', '2024-01-31', null, '{}')",
         "select staging.apply_changes_labels('2024-01-31', true)",
         "select staging.attach_build('2024-02-29', 'labels')",

@@ -16,7 +16,7 @@ from airflow.sdk.exceptions import TaskDeferred
 from structlog.testing import capture_logs
 
 from streamflow.refusal import TaskRefused
-from streamflow.tables import TABLES, tables_of
+from streamflow.tables import TABLES, files_of
 from streamflow.wait_for_month import MonthFolderSensor, MonthFolderTrigger, still_missing
 
 JANUARY = "2024-01-31"
@@ -48,7 +48,7 @@ def compress(path, age: float = 3600):
 
 
 def missing(folder, settle_seconds: float, as_of: str = JANUARY) -> list[str]:
-    return still_missing(folder, settle_seconds, tables_of(as_of).values())
+    return still_missing(folder, settle_seconds, files_of(as_of))
 
 
 def sensor(**kwargs) -> MonthFolderSensor:
@@ -70,7 +70,7 @@ def sensor(**kwargs) -> MonthFolderSensor:
 
 def trigger(folder, seconds: float = 0, settle_seconds: float = 60) -> MonthFolderTrigger:
     deadline = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=seconds)
-    return MonthFolderTrigger(str(folder), settle_seconds, 0.05, deadline.isoformat(), list(TABLES))
+    return MonthFolderTrigger(str(folder), settle_seconds, 0.05, deadline.isoformat(), files_of(JANUARY))
 
 
 def fire(trigger: MonthFolderTrigger) -> list:
@@ -403,10 +403,18 @@ def test_the_triggerer_looks_for_the_files_of_the_same_tables(folder, since_marc
     with pytest.raises(TaskDeferred) as deferred:
         sensor(deferrable=True, as_of=as_of).execute({})
     _, arguments = deferred.value.trigger.serialize()
-    assert arguments["tables"] == list(tables_of(as_of))
+    assert arguments["files"] == files_of(as_of)
     (folder / "aside").rename(folder / "users.csv")
     assert fire(MonthFolderTrigger(**arguments)) == [fired]
 
 
 def test_the_month_is_a_template():
     assert {"filepath", "as_of"} <= set(MonthFolderSensor.template_fields)
+
+
+def test_a_trigger_of_an_earlier_version_waits_for_every_tables_file(folder):
+    _, arguments = trigger(folder).serialize()
+    del arguments["files"]
+    assert fire(MonthFolderTrigger(**arguments)) == [[]]
+    (folder / "labels.csv").unlink()
+    assert fire(MonthFolderTrigger(**arguments)) == [["labels.csv is not there"]]

@@ -14,8 +14,11 @@ import psycopg
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "plugins"))
 
+from console import tables_told
+
+with tables_told():
+    from streamflow.templating import render
 from streamflow.refusal import Refusal
-from streamflow.templating import render
 
 
 def install(uri: str) -> None:

@@ -11,11 +11,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "plugins"))
 
+from console import tables_told
+
+with tables_told():
+    from streamflow.tables import TABLES
+    from streamflow.templating import SQL_FOLDER, render_task
 from streamflow import settings
 from streamflow.months import Month
 from streamflow.refusal import Refusal
-from streamflow.tables import TABLES
-from streamflow.templating import SQL_FOLDER, render_task
 
 TASKS = sorted(path.stem for path in (SQL_FOLDER / "tasks").glob("*.sql"))
 PER_TABLE = ("stage", "snapshot", "upsert")

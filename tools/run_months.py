@@ -73,7 +73,7 @@ def run(progress: Progress, log: str) -> int:
     from airflow.sdk.listener import get_listener_manager
 
     from streamflow import settings
-    from streamflow.tables import tables_of
+    from streamflow.tables import files_of
     from streamflow.wait_for_month import still_missing
 
     folder = Path(FSHook("streamflow_fs").get_path())
@@ -96,8 +96,7 @@ def run(progress: Progress, log: str) -> int:
     dag.deadline = None  # no one waits for a late month here (and see settings.seal_within_days)
     for month, name in months:
         progress.lines("", f"{month}  {name}")
-        tables = tables_of(str(month.as_of)).values()
-        if missing := still_missing(folder / name, settings.settle_seconds(), tables):
+        if missing := still_missing(folder / name, settings.settle_seconds(), files_of(str(month))):
             progress.lines(f"  It will be waited for, for at most {settings.wait_timeout()} s:")
             progress.lines(*(f"    {one}" for one in missing))
         done = dag.test(logical_date=dt.datetime.combine(month.as_of, dt.time(), dt.UTC))

@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "plugins"))
 
-from console import lines_of
+from console import lines_of, tables_told
 
 
 def main(args: list[str]) -> int:
@@ -25,8 +25,10 @@ def main(args: list[str]) -> int:
     from airflow.sdk.exceptions import AirflowException
 
     from streamflow.refusal import Refusal
-    from streamflow.templating import render
-    from streamflow.verify import verify
+
+    with tables_told():
+        from streamflow.templating import render
+        from streamflow.verify import verify
 
     try:
         verified = verify("streamflow_db", render("tasks/verify.sql"), render("parts/verified.sql"))

@@ -63,8 +63,8 @@ begin
                     {%- for table in tables.values() %}
                     to_regclass('public.{{ table.name }}'), to_regclass('public.{{ table.snapshots }}'),
                     {%- endfor %}
-                    to_regclass('public.schema_migrations'), to_regclass('public.deliveries'), to_regclass('public.current_deliveries'),
-                    to_regclass('public.sealed_months')
+                    to_regclass('public.schema_migrations'), to_regclass('public.deliveries'),
+                    to_regclass('public.current_deliveries'), to_regclass('public.sealed_months')
                 )
             )
             and relowner not in ('streamflow_owner'::regrole, 'streamflow_ingest'::regrole)

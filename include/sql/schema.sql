@@ -55,6 +55,9 @@ begin
     -- only the pipeline's own roles may hold this lock, so no reader can keep the schema from being installed
     create table if not exists staging.publish_lock ();
     lock table staging.publish_lock in exclusive mode;
+    if obj_description(to_regnamespace('staging')) = version then
+        return;  -- another run has installed it meanwhile
+    end if;
 {{ parts }}
     execute format('comment on schema staging is %L', version);
 exception

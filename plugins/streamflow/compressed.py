@@ -14,7 +14,6 @@ from typing import IO, Any
 from streamflow import settings
 from streamflow.plain import printable
 from streamflow.refusal import RUN_AGAIN, Refusal
-from streamflow.tables import Table
 
 SUFFIX = ".gz"
 MAGIC = b"\x1f\x8b"  # what every gzip file begins with
@@ -25,10 +24,10 @@ class NotGzip(Refusal):
     """A file that is called ``.gz`` and cannot be decompressed, or to more than may be."""
 
 
-def delivered_names(folder: Path, table: Table) -> list[str]:
-    """Return the names of a table's file that are there: one, or by mistake both; if neither is, the usual one."""
-    names = (table.file_name, f"{table.file_name}{SUFFIX}")
-    return [name for name in names if os.path.lexists(folder / name)] or [table.file_name]
+def delivered_names(folder: Path, file_name: str) -> list[str]:
+    """Return the names that a file is there under: one, or by mistake both; if it is not there, the usual one."""
+    names = (file_name, f"{file_name}{SUFFIX}")
+    return [name for name in names if os.path.lexists(folder / name)] or [file_name]
 
 
 def as_csv(file: IO[bytes], name: str, digest: Any = None) -> IO[bytes]:

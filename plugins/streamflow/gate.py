@@ -60,8 +60,8 @@ def audit(hook: Any, conn_id: str, state: dict[str, Any], restate: bool, changes
         changes_sql: query for what would change in them.
 
     Returns:
-        ``as_of``, ``month`` (``new``, ``late``, ``restated`` or ``sealed already and unchanged``), ``previous``, the
-        nearest earlier sealed month, ``warnings``, a sentence for each thing that is odd but let through, and
+        ``as_of``, ``month`` (``new``, ``late``, ``restated``, ``sealed already and unchanged``, or ``sealed already,
+        without`` tables that this run adds), ``previous``, the nearest earlier sealed month, ``warnings``, a sentence for each thing that is odd but let through, and
         ``builds``, those that have passed: seal publishes no others.
 
     Raises:
@@ -131,7 +131,10 @@ def _warnings(state: dict[str, Any], bounds: dict[str, float]) -> list[str]:
 
 def _kind(state: dict[str, Any]) -> str:
     if state["is_sealed"]:
-        return "restated" if state["sealed_changes"] else "sealed already and unchanged"
+        if state["sealed_changes"]:
+            return "restated"
+        new = ", ".join(state["new_tables"])
+        return f"sealed already, without {new}" if new else "sealed already and unchanged"
     if state["newest_sealed"] and state["newest_sealed"] > state["as_of"]:
         return "late"
     return "new"
@@ -161,7 +164,10 @@ def _orphans(orphans: list[dict[str, Any]]) -> Refusal:
 
 def _would_change(state: dict[str, Any], examples: list[str], report: Path) -> Refusal:
     as_of = state["as_of"]
-    why = f"other files for {as_of}, which is sealed" if state["is_sealed"] else f"{as_of} comes late"
+    why = f"{as_of} comes late"
+    if state["is_sealed"]:
+        new = ", ".join(state["new_tables"])
+        why = f"{new} for {as_of}, which is sealed without" if new else f"other files for {as_of}, which is sealed"
     if examples:
         shown = ["For example:", *examples, f"All of them: {report}"]
     elif settings.shows_values():

@@ -83,7 +83,7 @@ class LoadCsvOperator(BaseOperator):
     def execute(self, context: Any) -> dict[str, Any]:
         """Read the header, shape the table, copy the rows, record the file."""
         root = Path(FSHook(self.fs_conn_id).get_path())
-        names = delivered_names(root / self.folder, self.table)
+        names = delivered_names(root / self.folder, self.table.file_name)
         path = root / self.folder / names[0]
         try:
             settings.remove_reports(self.conn_id, self.as_of, self.table.name)

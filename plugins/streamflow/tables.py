@@ -12,6 +12,7 @@ from typing import Annotated, Literal, Self
 import yaml
 from airflow.sdk import conf
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from sqlalchemy.dialects.postgresql.base import RESERVED_WORDS
 
 from streamflow.months import Month
 from streamflow.rules import Rule, read_suite
@@ -25,9 +26,10 @@ TABLES_FOLDER = Path(
 SUITE = "expectations.json"
 
 TYPES = ("text", "boolean", "integer", "bigint", "numeric", "date")
-_LONGEST = len("_20240131_changes")  # what names of staged and built tables, and of partitions, end in
-# names that the pipeline gives itself: SQL has them beside a table's own
-_RESERVED = frozenset(("user_id", "as_of", "source_as_of", "what"))
+_LONGEST = len("_20240131_build_pkey")  # what names of staged and built tables, partitions and keys end in
+_TAKEN = frozenset(("deliveries", "current_deliveries", "sealed_months", "schema_migrations"))
+# names that the pipeline's SQL gives to columns, rows and variables beside a table's own
+_RESERVED = frozenset(("user_id", "as_of", "source_as_of", "what", "names", "month", "before", "is_delivered"))
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=63 - _LONGEST)]
 MonthName = Annotated[str, Field(pattern=r"^\d{4}-(0[1-9]|1[0-2])$")]
@@ -81,7 +83,9 @@ class Table(BaseModel):
             raise ValueError("columns: expected at least one beside user_id, which every table has")
         for name in names:
             if name in _RESERVED:
-                raise ValueError(f"columns: {name} is a column that the pipeline adds itself")
+                raise ValueError(f"columns: {name} is a name that the pipeline gives itself")
+            if name in RESERVED_WORDS:
+                raise ValueError(f"columns: {name} is a word of SQL, and no name")
             if names.count(name) > 1:
                 raise ValueError(f"columns: {name} is there twice")
         for column in self.fields:
@@ -109,6 +113,11 @@ class Table(BaseModel):
     def required(self) -> tuple[str, ...]:
         """Those of ``columns`` that every delivery has."""
         return tuple(column.name for column in self.fields if not column.optional)
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """Those of ``columns`` in which one value can be written in several ways: 7 and 7.0."""
+        return tuple(column.name for column in self.fields if column.type == "numeric")
 
     @property
     def all_columns(self) -> tuple[str, ...]:
@@ -156,11 +165,15 @@ def read_tables(folder: Path = TABLES_FOLDER) -> dict[str, Table]:
     for path in sorted(folder.glob("[!._]*/")):
         if not (path / "table.yaml").exists():
             raise TablesError(f"{path / 'table.yaml'}:", "Expected what the table is.", "Found no file.")
-    tables = {path.parent.name: _read(path) for path in sorted(folder.glob("*/table.yaml"))}
+    tables = {path.parent.name: _read(path) for path in sorted(folder.glob("[!._]*/table.yaml"))}
     if not tables:
         raise TablesError(f"{folder}: expected a folder with a table.yaml per table; found none.")
     for name, table in tables.items():
         where = folder / name / "table.yaml"
+        for said in (name, table.snapshots):
+            if said in RESERVED_WORDS | _TAKEN:
+                what = "a word of SQL" if said in RESERVED_WORDS else "a table of the pipeline's own"
+                raise TablesError(f"{where}:", "Expected a table's name.", f"Found {said}, which is {what}.")
         if table.refers_to is not None and table.refers_to not in tables:
             raise TablesError(
                 f"{where}, refers_to:", f"Expected one of {', '.join(tables)}.", f"Found {table.refers_to!r}."
@@ -237,3 +250,8 @@ ROOT: Table = next(iter(TABLES.values()))
 def tables_of(as_of: str) -> dict[str, Table]:
     """Return the tables that a month's delivery has (``YYYY-MM-DD``), those that others refer to first."""
     return {name: table for name, table in TABLES.items() if table.is_delivered(as_of)}
+
+
+def files_of(as_of: str) -> list[str]:
+    """Return the names of the files that a month's delivery has."""
+    return [table.file_name for table in tables_of(as_of).values()]

@@ -85,10 +85,12 @@ def verify(conn_id: str, sql: str, verified_sql: str) -> Verified:
         verified_sql: ``verified.sql``, rendered.
 
     Raises:
-        Refusal: naming every difference.
+        Refusal: naming every difference; or if the database does not have this version's schema.
         NotYet: if all of them are in live tables, and the run that is to bring those to the newest snapshot has not
             ended.
     """
+    import psycopg
+
     with closing(PostgresHook(conn_id).get_conn()) as connection, connection.cursor() as cursor:
         exists, database = cursor.execute(
             "select to_regclass('public.deliveries') is not null, current_database()::text"
@@ -96,7 +98,15 @@ def verify(conn_id: str, sql: str, verified_sql: str) -> Verified:
         if not exists:  # before the first run
             return Verified(0, 0, None, 0, 0, database)
         connection.rollback()  # the file chooses how its transaction is isolated
-        cursor.execute(sql)
+        try:
+            cursor.execute(sql)
+        except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedFunction):
+            raise Refusal(
+                f"The database {database} does not have the schema that this version of the package needs.",
+                "Nothing was compared.",
+                to_do="let the next month's run bring it along or, where the pipeline does not own the database, install "
+                "it as its owner: make schema",
+            ) from None
         while cursor.nextset():
             pass
         differences = [Difference(*row) for row in cursor.fetchall()]
@@ -122,7 +132,9 @@ def verify(conn_id: str, sql: str, verified_sql: str) -> Verified:
     raise Refusal(
         said,
         *facts,
-        "Someone wrote to these tables other than by this pipeline.",
+        "A migration has dropped columns that were sealed, or someone wrote to these tables other than by this pipeline."
+        if any("columns are gone" in difference.found for difference in differences)
+        else "Someone wrote to these tables other than by this pipeline.",
         to_do="run the months that differ again with restate=true, the oldest first: "
         "that builds their snapshots, and live, from their files again",
     )

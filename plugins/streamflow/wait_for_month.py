@@ -19,7 +19,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from streamflow.compressed import delivered_names
 from streamflow.refusal import RUN_AGAIN, Refusal, ends_task
-from streamflow.tables import TABLES, Table, tables_of
+from streamflow.tables import TABLES, files_of
 
 log = logging.getLogger(__name__)
 
@@ -33,16 +33,16 @@ def shortest_interval() -> float:
     return max(20, 4 * conf.getint("workers", "min_heartbeat_interval", fallback=5))
 
 
-def still_missing(folder: str | Path, settle_seconds: float, tables: Iterable[Table]) -> list[str]:
-    """Say what a month folder still lacks, one sentence per file; empty when the delivery is whole.
+def still_missing(folder: str | Path, settle_seconds: float, files: Iterable[str]) -> list[str]:
+    """Say which of its files a month folder still lacks, one sentence each; empty when the delivery is whole.
 
     A file counts when it is there, plain or compressed, not empty, and was last written ``settle_seconds`` ago or
     earlier. One that is dated further in the future than that would never be: it counts when it stays as it is while it
     is watched for as long.
     """
     missing, ahead = [], {}
-    for table in tables:
-        name, *others = delivered_names(Path(folder), table)
+    for file in files:
+        name, *others = delivered_names(Path(folder), file)
         if others:
             missing.append(f"{name} and {others[0]} are both there (remove the one that is not meant)")
             continue
@@ -99,18 +99,18 @@ class MonthFolderTrigger(BaseTrigger):
         settle_seconds: how long a file must not have been modified.
         poke_interval: seconds between two looks, and before the first: the task has just looked.
         deadline: ISO time at which to give up.
-        tables: the names of the tables whose files are looked for.
+        files: the files that are looked for. None: every table's, as a trigger of an earlier version does not say.
     """
 
     def __init__(
-        self, folder: str, settle_seconds: float, poke_interval: float, deadline: str, tables: list[str]
+        self, folder: str, settle_seconds: float, poke_interval: float, deadline: str, files: list[str] | None = None
     ) -> None:
         super().__init__()
         self.folder = folder
         self.settle_seconds = settle_seconds
         self.poke_interval = poke_interval
         self.deadline = deadline
-        self.tables = tables
+        self.files = [table.file_name for table in TABLES.values()] if files is None else files
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments."""
@@ -121,18 +121,17 @@ class MonthFolderTrigger(BaseTrigger):
                 "settle_seconds": self.settle_seconds,
                 "poke_interval": self.poke_interval,
                 "deadline": self.deadline,
-                "tables": self.tables,
+                "files": self.files,
             },
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Sleep, look, and sleep again."""
         deadline = dt.datetime.fromisoformat(self.deadline)
-        tables = [TABLES[name] for name in self.tables]
         while True:
             left = (deadline - dt.datetime.now(dt.UTC)).total_seconds()
             await asyncio.sleep(max(0, min(self.poke_interval, left)))
-            missing = await asyncio.to_thread(still_missing, self.folder, self.settle_seconds, tables)
+            missing = await asyncio.to_thread(still_missing, self.folder, self.settle_seconds, self.files)
             if not missing or dt.datetime.now(dt.UTC) >= deadline:
                 break
             log_missing(self.log, self.folder, missing)
@@ -186,7 +185,7 @@ class MonthFolderSensor(FileSensor):
                     settle_seconds=self.settle_seconds,
                     poke_interval=self.poke_interval,
                     deadline=(dt.datetime.now(dt.UTC) + dt.timedelta(seconds=self.timeout)).isoformat(),
-                    tables=list(tables_of(self.as_of)),
+                    files=files_of(self.as_of),
                 ),
                 method_name="execute_complete",
             )
@@ -200,10 +199,10 @@ class MonthFolderSensor(FileSensor):
         self._log_whole()
 
     def _missing(self) -> list[str]:
-        return still_missing(self.path, self.settle_seconds, tables_of(self.as_of).values())
+        return still_missing(self.path, self.settle_seconds, files_of(self.as_of))
 
     def _log_whole(self) -> None:
-        self.log.info("All %d files are in %s.", len(tables_of(self.as_of)), self.path)
+        self.log.info("All %d files are in %s.", len(files_of(self.as_of)), self.path)
 
     def _timed_out(self, missing: list[str]) -> Refusal:
         return Refusal(

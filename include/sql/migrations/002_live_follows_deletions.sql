@@ -11,6 +11,7 @@ begin
         from pg_constraint
         where
             contype = 'f' and confdeltype <> 'c'
+            and conkey = array[(select attnum from pg_attribute where attrelid = conrelid and attname = 'user_id')]
             and conrelid in (
                 {%- for table in tables.values() %}
                 to_regclass('public.{{ table.name }}'){{ ',' if not loop.last }}

@@ -12,9 +12,9 @@ leaves: a query with a snapshot's columns
 select
     {{ columns(('user_id',) + table.required) }},
     {%- for name in table.optional %}
-    case when '{{ name }}' = any(names) then kept.{{ name }} else delivered.{{ name }} end,
+    case when '{{ name }}' = any(names) then kept.{{ name }} else delivered.{{ name }} end as {{ name }},
     {%- endfor %}
-    {{ as_of }}, {{ as_of }}
+    {{ as_of }} as as_of, {{ as_of }} as source_as_of
 from delivered
 {%- if table.optional %}
 cross join left_out

@@ -32,9 +32,8 @@ begin
             change.as_of < $1
             or (change.as_of > $1 or $2) and case
                 when change.what = 'removed' then sealed.user_id is null
-                else not record_image_ne(
-                    row({{ sql.columns(table.all_columns + ('source_as_of',), 'change', 24) }}),
-                    row({{ sql.columns(table.all_columns + ('source_as_of',), 'sealed', 24) }})
+                else not (
+                    {{ sql.differ(table, 'change', 'sealed', 24, ('source_as_of',)) }}
                 )
             end
             or change.as_of > $1 and case
@@ -44,7 +43,7 @@ begin
                 )
                 {%- for name in table.optional %}
                 or '{{ name }}' <> all(ledger.not_delivered)
-                and change.{{ name }} is distinct from sealed.{{ name }}
+                and {{ sql.cell_differs(table, name, 'change', 'sealed') }}
                 {%- endfor %}
                 else change.what <> 'removed' and change.source_as_of = change.as_of
             end

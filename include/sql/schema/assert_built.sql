@@ -9,17 +9,23 @@ create or replace function staging.assert_built(month date, run text) returns vo
 language plpgsql stable as $$
 declare
     ready bigint;
-    delivered bigint := (select count(*) from staging.tables() where since is null or since <= month);
+    delivered bigint;
 begin
     perform staging.assert_run_owns_month(month, run);
-    select count(*) into ready
-    from staging.files as file
-    inner join staging.builds as build using (as_of, table_name, file_sha256, not_delivered)
-    where
-        file.as_of = month
-        and file.is_validated
-        and build.run_id = run
-        and ((build.counts).delivered is not null or not build.is_built);
+    select
+        count(*),
+        count(*) filter (
+            where file.is_validated and build.run_id = run
+            and ((build.counts).delivered is not null or not build.is_built)
+        )
+    into delivered, ready
+    from (select table_name from staging.tables() where since is null or since <= month) as told
+    full join (select * from staging.builds where as_of = month) as build using (table_name)
+    left join staging.files as file
+        on
+            told.table_name = file.table_name
+            and (file.as_of, file.table_name, file.file_sha256, file.not_delivered)
+            = (build.as_of, build.table_name, build.file_sha256, build.not_delivered);
     perform staging.assert_true(
         ready = delivered,
         format('only %s of %s tables of %s are staged, validated and built', ready, delivered, month)

@@ -41,7 +41,7 @@ language sql as $$
             case
                 when said.name is null then 'is in the database, not in table.yaml (removed, or renamed?)'
                 when found.name is null then 'is not in the database: a new column has to be optional'
-                when said.type <> found.type then format('is %s in the database, %s in table.yaml', found.type, said.type)
+                when said.type <> found.type then format('is %s in the database, not %s', found.type, said.type)
             end as difference
         from said
         full join found using (relation, name)
@@ -66,6 +66,18 @@ language sql as $$
         select table_name, min(as_of) as as_of from public.deliveries group by table_name
     ),
 
+    keys as (
+        select
+            existing.relation,
+            relname::text as refers_to
+        from existing
+        inner join pg_constraint on conrelid = existing.oid and contype = 'f'
+        inner join pg_class on pg_class.oid = confrelid
+        where
+            existing.relation = existing.table_name
+            and conkey = array[(select attnum from pg_attribute where attrelid = existing.oid and attname = 'user_id')]
+    ),
+
     differences (relation, name, difference) as (
         select * from other_columns
         union all
@@ -85,10 +97,23 @@ language sql as $$
         inner join staging.tables() using (table_name)
         where sealed.as_of < since
         union all
-        select table_name, 'refers_to', format('is %s, and in the database %s', refers_to, confrelid::regclass)
+        select
+            table_name,
+            'refers_to',
+            format(
+                'is %s, and in the database %s', coalesce(tables.refers_to, 'none'), coalesce(keys.refers_to, 'none')
+            )
         from staging.tables()
-        inner join pg_constraint on conrelid = to_regclass(format('public.%I', table_name)) and contype = 'f'
-        where confrelid is distinct from to_regclass('public.' || quote_ident(refers_to))
+        left join keys on keys.relation = table_name
+        where
+            to_regclass(format('public.%I', table_name)) is not null
+            and keys.refers_to is distinct from tables.refers_to
+        union all
+        -- what its files have left out would be missing in them
+        select table_name, name, 'is not optional, and months are sealed without it'
+        from (select distinct table_name, unnest(not_delivered) as name from public.current_deliveries) as left_out
+        left join staging.columns() as told using (table_name, name)
+        where told.is_optional is not true and table_name in (select table_name from staging.tables())
     )
 
     select staging.assert_true(
@@ -98,8 +123,8 @@ language sql as $$
             current_database(),
             string_agg(format('  - %s %s', concat_ws('.', relation, name), difference), E'\n' order by relation, name)
         ),
-        'undo the change of the folder, or write include/sql/migrations/{{ '%03d' % (migrations | length + 1) }}_<what>.sql, '
-        'which makes the tables so (docs/tables.md), then {{ run_again }}.'
+        'undo the change of the folder, or write '
+        'include/sql/migrations/{{ '%03d' % (migrations | length + 1) }}_<what>.sql, which makes the tables so (docs/tables.md), then {{ run_again }}.'
     )
     from differences
 $$;

@@ -17,22 +17,19 @@ begin
             count(*) filter (where is_delivered) as delivered,
             count(*) filter (where is_delivered and previous.user_id is null) as inserted,
             count(*) filter (
-                where is_delivered and previous.user_id is not null and record_image_ne(
-                    row({{ sql.columns(table.all_columns, 'snapshot', 20) }}),
-                    row({{ sql.columns(table.all_columns, 'previous', 20) }})
-                )
+                where is_delivered and previous.user_id is not null
+                and {{ sql.differ(table, 'snapshot', 'previous', 20) }}
             ) as updated,
             count(*) filter (where not is_delivered) as carried_forward,
             coalesce({{ sql.checksum(sql.columns(table.all_columns + ('as_of', 'source_as_of'), 'snapshot', 16)) }}, 0)
                 as snapshot_checksum,
             count(previous.user_id) = (select count(*) from public.{{ table.snapshots }} where as_of = $2)
             and count(*) filter (
-                where not is_delivered and record_image_ne(
-                    row({{ sql.columns(table.all_columns, 'snapshot', 20) }}, snapshot.source_as_of),
-                    row({{ sql.columns(table.all_columns, 'previous', 20) }}, previous.source_as_of)
-                )
+                where not is_delivered
+                and {{ sql.differ(table, 'snapshot', 'previous', 20, ('source_as_of',)) }}
                 {%- for name in table.optional %}
-                or '{{ name }}' = any($3) and snapshot.{{ name }} is distinct from previous.{{ name }}
+                or '{{ name }}' = any($3)
+                and {{ sql.cell_differs(table, name, 'snapshot', 'previous') }}
                 {%- endfor %}
             ) = 0 as is_state
         from (select *, source_as_of = $1 as is_delivered from %s) as snapshot

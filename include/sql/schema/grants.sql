@@ -30,6 +30,7 @@ if to_regrole('streamflow_ingest') is not null then
     {%- endfor %}
     grant execute on function
         staging.tables(),
+        staging.columns(),
         staging.columns_of(text),
         staging.snapshots_of(text),
         staging.checksum_of(regclass, date, text[]),

@@ -11,17 +11,22 @@ create table if not exists public.schema_migrations (
 perform staging.assert_true(
     count(*) = 0,
     format(
-        'a later version of the package has changed the database %s: this one does not know the migration %s.',
+        E'another version of the package has changed the database %s:\n'
+        'this one does not know the migration %s under that number.',
         current_database(), string_agg(name, ', ' order by number)
     ),
     'deploy the version that has it, then {{ run_again }}.'
 )
 from public.schema_migrations
-where number > {{ migrations | length }};
+where (number, name) not in (
+    {%- for name in migrations %}
+    ({{ loop.index }}, '{{ name }}'){{ ',' if not loop.last }}
+    {%- endfor %}
+);
 {% for name in migrations %}
 if not exists (select from public.schema_migrations where number = {{ loop.index }}) then
     if to_regclass('public.deliveries') is not null then
-        {% filter indent(8) %}{% include 'migrations/' ~ name ~ '.sql' %}{% endfilter %}
+        {% include 'migrations/' ~ name ~ '.sql' %}
     end if;
     insert into public.schema_migrations (number, name) values ({{ loop.index }}, '{{ name }}');
 end if;

@@ -34,7 +34,11 @@ begin
             hint = 'let the gate see them: {{ run_again }}.';
     end if;
     for build in
-        select * from staging.builds where as_of = month and is_built order by (select place from staging.tables() where tables.table_name = builds.table_name)
+        select builds.*
+        from staging.builds
+        inner join staging.tables() using (table_name)
+        where as_of = month and is_built
+        order by place
     loop
         execute format('select staging.apply_changes_%s($1, $2)', build.table_name)
         into changed using month, build.is_sealed;
@@ -59,6 +63,8 @@ begin
                     snapshot_rows,
                     -- one that does not cover today's columns cannot be compared with one that does
                     case when columns = staging.columns_of(table_name) then snapshot_checksum end as snapshot_checksum,
+                    -- nor proven at all, if a migration has dropped one of its columns
+                    columns <@ staging.columns_of(table_name) as is_provable,
                     lag(as_of) over (order by as_of) as previous
                 from public.current_deliveries
                 where table_name = build.table_name
@@ -71,7 +77,9 @@ begin
             execute format('select * from staging.count_%s($1, $2, $3, $4)', build.table_name)
             into counts
             using
-                format('public.%I', staging.snapshots_of(build.table_name) || to_char(sealed.as_of, '_YYYYMMDD'))::regclass,
+                format(
+                    'public.%I', staging.snapshots_of(build.table_name) || to_char(sealed.as_of, '_YYYYMMDD')
+                )::regclass,
                 sealed.as_of,
                 sealed.previous,
                 case when sealed.as_of = month then build.not_delivered else sealed.not_delivered end;
@@ -87,14 +95,15 @@ begin
             );
             if
                 sealed.as_of = any(changed)
-                or sealed.as_of = month
-                and (sealed.file_sha256, sealed.delivered, sealed.snapshot_rows, sealed.snapshot_checksum)
-                is distinct from
-                (
-                    build.file_sha256, counts.delivered, counts.delivered + counts.carried_forward,
+                or sealed.as_of = month and restate
+                and (
+                    sealed.file_sha256, sealed.delivered, sealed.snapshot_rows, sealed.is_provable,
+                    sealed.snapshot_checksum
+                )
+                is distinct from (
+                    build.file_sha256, counts.delivered, counts.delivered + counts.carried_forward, true,
                     case when sealed.snapshot_checksum is not null then counts.snapshot_checksum end
                 )
-                and restate
             then
                 perform staging.add_revision(
                     sealed.as_of, build.table_name, counts, run, sealed.as_of = month,

@@ -18,15 +18,6 @@ base as (
     select bool_and(base = (select count(*) from public.deliveries)) as is_current from this_month
 ),
 
-built as (
-    {%- for table in delivered.values() if table.refers_to %}
-    select '{{ table.name }}' as table_name, user_id from staging.{{ table.build(as_of) }}
-    {{- ' union all' if not loop.last }}
-    {%- else %}
-    select '' as table_name, '' as user_id where false
-    {%- endfor %}
-),
-
 changes as (
     {%- for table in delivered.values() %}
     select as_of, '{{ table.name }}' as table_name, user_id, what from staging.{{ table.changes(as_of) }}
@@ -43,24 +34,24 @@ later as (
     {%- endfor %}
 ),
 
-known as (
-    {%- for name in delivered.values() | map(attribute='refers_to') | select | unique %}
-    select '{{ name }}' as table_name, user_id from staging.{{ tables[name].build(as_of) }}
+{% for name in delivered.values() | map(attribute='refers_to') | select | unique -%}
+known_{{ name }} as not materialized (
+    select user_id from staging.{{ tables[name].build(as_of) }}
     union all
-    select '{{ name }}' as table_name, user_id from public.{{ tables[name].snapshots }}
+    select user_id from public.{{ tables[name].snapshots }}
     where as_of = (select as_of from this_month where table_name = '{{ name }}' and not is_built)
-    {{- ' union all' if not loop.last }}
-    {%- else %}
-    select '' as table_name, '' as user_id where false
-    {%- endfor %}
 ),
 
+{% endfor -%}
 removed as (select as_of, table_name, user_id from changes where what = 'removed'),
 
 orphans as (
-    select date '{{ as_of }}' as as_of, table_name, user_id from built inner join staging.tables() using (table_name)
-    where not exists (select from known where (known.table_name, known.user_id) = (refers_to, built.user_id))
+    {%- for table in delivered.values() if table.refers_to %}
+    select date '{{ as_of }}' as as_of, '{{ table.name }}' as table_name, user_id
+    from staging.{{ table.build(as_of) }} as built
+    where not exists (select from known_{{ table.refers_to }} as known where known.user_id = built.user_id)
     union all
+    {%- endfor %}
     select as_of, table_name, user_id from later
     inner join staging.tables() using (table_name)
     inner join (select as_of, table_name as refers_to, user_id from removed) as users
@@ -99,6 +90,10 @@ select
     month.previous::text as previous,
     (select max(as_of)::text from public.deliveries) as newest_sealed,
     month.is_sealed,
+    (
+        select coalesce(jsonb_agg(table_name order by table_name), '[]') from this_month
+        where not is_sealed and month.is_sealed
+    ) as new_tables,
     (select max(as_of)::text from same_files) as same_files_as,
     staging.builds_of(month.as_of) as builds,
     (

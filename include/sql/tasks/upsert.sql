@@ -1,4 +1,4 @@
-{% from 'parts/columns.sql' import columns %}{% set table = task.table -%}
+{% from 'parts/columns.sql' import columns, differ %}{% set table = task.table -%}
 -- Brings live {{ table.name }} to the newest sealed snapshot.
 --
 -- takes:  the newest snapshot in the ledger, whichever month this run is for
@@ -23,10 +23,15 @@ changed as materialized (
     select
         coalesce(newest.user_id, live.user_id) as user_id,
         {{ columns(table.columns, 'newest', 8) }},
-        case when live is null then 'inserted' when newest is null then 'deleted' else 'updated' end as what
+        case
+            when live.user_id is null then 'inserted'
+            when newest.user_id is null then 'deleted'
+            else 'updated'
+        end as what
     from public.{{ table.name }} as live
     full join newest using (user_id)
-    where record_image_ne(live, newest) is not false
+    where
+        {{ differ(table, 'live', 'newest', 12) }}
 ),
 
 deleted as (

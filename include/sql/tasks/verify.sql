@@ -55,20 +55,20 @@ live as (
         where as_of = (select as_of from newest where table_name = '{{ table.name }}')
     ) as snapshot on live.user_id = snapshot.user_id
     where
-        record_image_ne(
-            row({{ sql.columns(table.all_columns, 'live', 16) }}),
-            row({{ sql.columns(table.all_columns, 'snapshot', 16) }})
-        )
+        {{ sql.differ(table, 'live', 'snapshot', 12) }}
     {{ 'union all' if not loop.last }}
     {%- endfor %}
 ),
 
 -- the month whose run has sealed that snapshot, and has not ended: it is under way, or has failed
 under_way as (
-    select max(runs.as_of) as as_of
-    from staging.runs
-    inner join public.deliveries on runs.run_id = deliveries.run_id and deliveries.sealed_at >= runs.claimed_at
-    where deliveries.as_of = (select max(as_of) from newest)
+    select
+        newest.table_name,
+        max(runs.as_of) as as_of
+    from newest
+    inner join public.deliveries using (table_name, as_of)
+    inner join staging.runs on deliveries.run_id = runs.run_id and deliveries.sealed_at >= runs.claimed_at
+    group by newest.table_name
 )
 
 select
@@ -99,6 +99,6 @@ select
     under_way.as_of::text as under_way
 from live
 left join newest using (table_name)
-cross join under_way
+left join under_way using (table_name)
 group by live.table_name, newest.as_of, live.what, under_way.as_of
 order by as_of, relation, found;
