@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -80,6 +81,21 @@ def everything(database: Database) -> list:
             ["subscriptions.add_on_security is column 13 in the database, 10 in table.yaml: new ones go last"],
         ),
         (
+            "update deliveries set not_delivered = '{churn_label, churn_reason}' where table_name = 'labels'",
+            [
+                "labels.churn_label is no optional column, and files of sealed months left it out",
+                "labels.churn_reason is no optional column",
+            ],
+        ),
+        (
+            "alter table users add foreign key (user_id) references labels",
+            ["users.refers_to is none, and in the database labels"],
+        ),
+        (
+            "alter table labels drop constraint labels_user_id_fkey",
+            ["labels.refers_to is users, and in the database none"],
+        ),
+        (
             "update deliveries set table_name = 'surveys' where table_name = 'labels'",
             ["surveys has sealed months from 2024-01-31 on, and no folder"],
         ),
@@ -99,7 +115,7 @@ def test_tables_that_are_others_than_their_folders_say_are_refused(sealed, chang
     with pytest.raises(psycopg.errors.RaiseException, match="are not those of include/tables") as refused:
         install(sealed)
     assert [word for word in says if word not in str(refused.value)] == []
-    assert str(refused.value).count("  - ") == len(says)
+    assert str(refused.value).count("\n  - ") == len(says), str(refused.value)
     assert "Nothing was written." in str(refused.value)
     assert f"include/sql/migrations/{len(migrations()) + 1:03d}_<what>.sql" in refused.value.diag.message_hint
     assert everything(sealed) == before
@@ -200,3 +216,42 @@ def test_a_migration_that_fails_leaves_everything_as_it_was(sealed, checkout):
     assert refused.returncode == 1
     assert 'relation "public.nothing" does not exist' in refused.stderr
     assert everything(sealed) == before
+
+
+def test_a_key_of_ones_own_on_another_column_is_nobodys_business(sealed):
+    sealed.run_as_admin(
+        "create table kinds (kind text primary key); insert into kinds values ('One year'); "
+        "alter table subscriptions add foreign key (contract_type) references kinds"
+    )
+    install(sealed)
+
+
+def test_a_table_more_in_the_sealed_month_does_not_stand_in_for_one_that_is_missing(database, checkout):
+    """Six builds of other tables than the month's are not the month."""
+    database.build_month(JANUARY, DELIVERY)
+    database.run_as_admin("update staging.builds set table_name = 'devices' where table_name = 'labels'")
+    with pytest.raises(psycopg.errors.RaiseException, match="only 5 of 7 tables of 2024-01-31 are staged"):
+        database.seal(JANUARY)
+
+
+def test_verify_before_the_schema_is_installed_says_so(sealed, checkout):
+    with (checkout / "include" / "tables" / "labels" / "table.yaml").open("a") as file:
+        file.write("  - name: why\n    type: text\n    optional: true\n    about: what the user said\n")
+    sealed.close()
+    done = subprocess.run(
+        [sys.executable, checkout / "tools" / "verify.py"],
+        env=os.environ | {"AIRFLOW_CONN_STREAMFLOW_DB": sealed.uri, "AIRFLOW__CORE__PLUGINS_FOLDER": ""},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert "does not have the schema that this version of the package needs" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_broken_folder_is_told_without_a_traceback(sealed, checkout):
+    (checkout / "include" / "tables" / "labels" / "table.yaml").write_text("about: nothing else\n")
+    done = make_schema(checkout, sealed)
+    assert done.returncode == 1
+    assert "Field required." in done.stderr
+    assert "Traceback" not in done.stderr

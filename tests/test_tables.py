@@ -52,7 +52,7 @@ MORE = "  - name: {}\n    type: text\n    about: more\n"
         ("type: boolean", "typ: boolean", ["columns churn_label typ:", "not permitted"]),
         ("    about: the user has left\n", "", ["columns churn_label about:", "Field required."]),
         ("name: churn_label", "name: Churn", ["columns Churn name:", "Found 'Churn'."]),
-        ("name: churn_label", f"name: {'c' * 50}", ["at most 46 characters"]),
+        ("name: churn_label", f"name: {'c' * 50}", ["at most 43 characters"]),
         ("name: churn_label", "name: as_of", ["as_of is a name that the pipeline gives itself."]),
         ("name: churn_label", "name: order", ["order is a word of SQL"]),
         ("name: churn_label", "name: month", ["month is a name that the pipeline gives itself."]),

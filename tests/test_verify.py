@@ -137,7 +137,9 @@ def test_a_run_between_seal_and_upsert_leaves_live_behind(two_months, done):
     for step in two_months.steps(MARCH, delivery("ann", "dot", watch_hours_30d=9)):
         if step == done:
             break
-    missing = r"labels of 2024-03-31\n.*\n    found 1 row missing, .* 'dot'\n    the run of 2024-03-31 has sealed"
+    missing = (
+        r"usage_agg_30d of 2024-03-31\n.*\n    found 1 row missing, .* 'dot'\n    the run of 2024-03-31 has sealed"
+    )
     with pytest.raises(TaskNotYet, match=missing) as behind:
         operator().execute({})  # which is tried again
     message = str(behind.value)

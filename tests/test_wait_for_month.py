@@ -263,7 +263,7 @@ def test_a_deferrable_sensor_waits_in_the_triggerer(folder):
     assert type(waiting) is MonthFolderTrigger
     assert deferred.value.method_name == "execute_complete"
     assert (waiting.folder, waiting.settle_seconds, waiting.poke_interval) == (str(folder), 60, 20)
-    assert waiting.tables == list(TABLES)
+    assert waiting.files == files_of(JANUARY)
     left = dt.datetime.fromisoformat(waiting.deadline) - dt.datetime.now(dt.UTC)
     assert 3590 < left.total_seconds() <= 3600
 

@@ -61,8 +61,8 @@ def audit(hook: Any, conn_id: str, state: dict[str, Any], restate: bool, changes
 
     Returns:
         ``as_of``, ``month`` (``new``, ``late``, ``restated``, ``sealed already and unchanged``, or ``sealed already,
-        without`` tables that this run adds), ``previous``, the nearest earlier sealed month, ``warnings``, a sentence for each thing that is odd but let through, and
-        ``builds``, those that have passed: seal publishes no others.
+        without`` tables that this run adds), ``previous``, the nearest earlier sealed month, ``warnings``, a sentence
+        for each thing that is odd but let through, and ``builds``, those that have passed: seal publishes no others.
 
     Raises:
         Refusal: if rows refer to no user, or if sealed snapshots would change without ``restate``.

@@ -104,8 +104,8 @@ def verify(conn_id: str, sql: str, verified_sql: str) -> Verified:
             raise Refusal(
                 f"The database {database} does not have the schema that this version of the package needs.",
                 "Nothing was compared.",
-                to_do="let the next month's run bring it along or, where the pipeline does not own the database, install "
-                "it as its owner: make schema",
+                to_do="let the next run install it or, where the pipeline does not own the database, its owner: "
+                "make schema",
             ) from None
         while cursor.nextset():
             pass
@@ -132,9 +132,8 @@ def verify(conn_id: str, sql: str, verified_sql: str) -> Verified:
     raise Refusal(
         said,
         *facts,
-        "A migration has dropped columns that were sealed, or someone wrote to these tables other than by this pipeline."
-        if any("columns are gone" in difference.found for difference in differences)
-        else "Someone wrote to these tables other than by this pipeline.",
+        "Someone wrote to these tables other than by this pipeline"
+        + (", or a migration has dropped columns." if any("are gone" in one.found for one in differences) else "."),
         to_do="run the months that differ again with restate=true, the oldest first: "
         "that builds their snapshots, and live, from their files again",
     )

@@ -26,7 +26,8 @@ row({{ image(table, one, indent, more) }})
 {#- Whether a column differs. -#}
 {%- macro cell_differs(table, name, one, other) -%}
 {%- if name in table.numbers -%}
-({{ one }}.{{ name }}, scale({{ one }}.{{ name }})) is distinct from ({{ other }}.{{ name }}, scale({{ other }}.{{ name }}))
+({{ one }}.{{ name }}, scale({{ one }}.{{ name }}))
+is distinct from ({{ other }}.{{ name }}, scale({{ other }}.{{ name }}))
 {%- else -%}
 {{ one }}.{{ name }} is distinct from {{ other }}.{{ name }}
 {%- endif -%}

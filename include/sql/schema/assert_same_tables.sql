@@ -109,11 +109,13 @@ language sql as $$
             to_regclass(format('public.%I', table_name)) is not null
             and keys.refers_to is distinct from tables.refers_to
         union all
-        -- what its files have left out would be missing in them
-        select table_name, name, 'is not optional, and months are sealed without it'
+        select table_name, name, 'is no optional column, and files of sealed months left it out'
         from (select distinct table_name, unnest(not_delivered) as name from public.current_deliveries) as left_out
+        inner join staging.tables() using (table_name)
         left join staging.columns() as told using (table_name, name)
-        where told.is_optional is not true and table_name in (select table_name from staging.tables())
+        where
+            told.is_optional is false
+            or told.name is null and (table_name, name) not in (select found.relation, found.name from found)
     )
 
     select staging.assert_true(
@@ -123,8 +125,9 @@ language sql as $$
             current_database(),
             string_agg(format('  - %s %s', concat_ws('.', relation, name), difference), E'\n' order by relation, name)
         ),
-        'undo the change of the folder, or write '
-        'include/sql/migrations/{{ '%03d' % (migrations | length + 1) }}_<what>.sql, which makes the tables so (docs/tables.md), then {{ run_again }}.'
+        'undo the change of the folder, or write a migration that makes the tables so, '
+        'include/sql/migrations/{{ '%03d' % (migrations | length + 1) }}_<what>.sql (docs/tables.md), '
+        'then {{ run_again }}.'
     )
     from differences
 $$;

@@ -66,8 +66,14 @@ begin
                     -- nor proven at all, if a migration has dropped one of its columns
                     columns <@ staging.columns_of(table_name) as is_provable,
                     lag(as_of) over (order by as_of) as previous
-                from public.current_deliveries
-                where table_name = build.table_name
+                from (
+                    select deliveries.as_of from public.deliveries where table_name = build.table_name
+                    union
+                    select month
+                ) as months
+                left join (
+                    select * from public.current_deliveries where table_name = build.table_name
+                ) as ledger using (as_of)
             ) as in_order
             where
                 in_order.as_of > month and (in_order.as_of = any(changed) or in_order.previous = any(changed || month))
