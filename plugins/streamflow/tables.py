@@ -29,7 +29,9 @@ TYPES = ("text", "boolean", "integer", "bigint", "numeric", "date")
 _LONGEST = len("_20240131_build_pkey")  # what names of staged and built tables, partitions and keys end in
 _TAKEN = frozenset(("deliveries", "current_deliveries", "sealed_months", "schema_migrations"))
 # names that the pipeline's SQL gives to columns, rows and variables beside a table's own
-_RESERVED = frozenset(("user_id", "as_of", "source_as_of", "what", "names", "month", "before", "is_delivered"))
+_RESERVED = frozenset(
+    ("user_id", "as_of", "source_as_of", "what", "names", "month", "before", "is_delivered", "state", "sealed")
+)
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=63 - _LONGEST)]
 MonthName = Annotated[str, Field(pattern=r"^\d{4}-(0[1-9]|1[0-2])$")]

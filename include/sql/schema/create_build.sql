@@ -4,7 +4,7 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
     build text := staging.relation_name(table_name, month, 'build');
     changes text := staging.relation_name(table_name, month, 'changes');
-    partition text := format('public.%I', staging.snapshots_of(table_name) || to_char(month, '_YYYYMMDD'));
+    snapshots text := staging.snapshots_of(table_name);
     plan staging.builds;
 begin
     -- names have the day's digits alone: no other era has tables of the same names
@@ -32,7 +32,15 @@ begin
         file.not_delivered,
         (select count(*) from public.deliveries) as base,
         (select max(as_of) from sealed where as_of < month) as previous,
-        exists (select from sealed where as_of = month) or to_regclass(partition) is not null as is_sealed,
+        exists (
+            select from sealed where as_of = month
+            union all
+            -- one whose ledger is gone is not in the way of itself
+            select from pg_inherits
+            where
+                inhparent = to_regclass(format('public.%I', snapshots))
+                and inhrelid = to_regclass(format('public.%I', snapshots || to_char(month, '_YYYYMMDD')))
+        ) as is_sealed,
         restate or not exists (
             select from sealed where (sealed.as_of, sealed.file_sha256) = (month, file.file_sha256)
         ) as is_built

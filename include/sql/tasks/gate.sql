@@ -47,8 +47,7 @@ removed as (select as_of, table_name, user_id from changes where what = 'removed
 
 orphans as (
     {%- for table in delivered.values() if table.refers_to %}
-    select date '{{ as_of }}' as as_of, '{{ table.name }}' as table_name, user_id
-    from staging.{{ table.build(as_of) }} as built
+    select date '{{ as_of }}' as as_of, '{{ table.name }}' as table_name, user_id from staging.{{ table.build(as_of) }} as built
     where not exists (select from known_{{ table.refers_to }} as known where known.user_id = built.user_id)
     union all
     {%- endfor %}
@@ -62,9 +61,7 @@ orphans as (
 
 sealed_changes as (
     select as_of, table_name, what, count(*) as row_count from changes
-    where
-        as_of > '{{ as_of }}'
-        or table_name in (select table_name from this_month where is_sealed)
+    where as_of > '{{ as_of }}' or table_name in (select table_name from this_month where is_sealed)
     group by as_of, table_name, what
     union all
     -- which columns a sealed file left out decides what later months carry forward
@@ -90,10 +87,7 @@ select
     month.previous::text as previous,
     (select max(as_of)::text from public.deliveries) as newest_sealed,
     month.is_sealed,
-    (
-        select coalesce(jsonb_agg(table_name order by table_name), '[]') from this_month
-        where not is_sealed and month.is_sealed
-    ) as new_tables,
+    (select jsonb_agg(table_name) from this_month where month.is_sealed and not is_sealed) as new_tables,
     (select max(as_of)::text from same_files) as same_files_as,
     staging.builds_of(month.as_of) as builds,
     (

@@ -1,5 +1,5 @@
 {% from 'parts/state.sql' import state %}{% from 'parts/month.sql' import as_of with context -%}
-{% from 'parts/columns.sql' import columns, differ -%}
+{% from 'parts/columns.sql' import columns -%}
 {% set table = task.table %}{% set snapshots = 'public.' ~ table.snapshots -%}
 {% set build = 'staging.' ~ table.build(as_of) %}{% set changes = 'staging.' ~ table.changes(as_of) -%}
 -- Builds the snapshot of {{ table.name }} for {{ as_of }} in staging.
@@ -51,8 +51,7 @@ begin
         )
         select state.*, case when sealed.user_id is null then 'added' else 'changed' end
         from state left join sealed using (user_id)
-        where
-            {{ differ(table, 'state', 'sealed', 16, ('source_as_of',)) }}
+        where record_image_ne(state, sealed) is not false
         union all
         select sealed.*, 'removed'
         from sealed where not exists (select from state where state.user_id = sealed.user_id);
