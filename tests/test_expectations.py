@@ -272,7 +272,7 @@ def seal_before(database, table: str, delivered: int = 2, **seen) -> None:
     usual = profile(table, suite_of(table)["expectations"])
     database.query_as_admin(
         "insert into deliveries values (%s, %s, 1, %s, 1, 'other file', '{}', %s, 0, 0, %s, 0, %s, 0, 'run', now(), "
-        "'{}', %s) returning true",
+        "'{}', %s, '{}') returning true",
         *(DECEMBER, table, f"{table}.csv", delivered, delivered, delivered),
         json.dumps({kind: usual[kind] | seen.get(kind, {}) for kind in usual}),
     )
@@ -409,12 +409,12 @@ def test_the_month_before_is_the_nearest_earlier_one_with_its_newest_revision(da
     seal_before(database, "labels", delivered=1000)
     database.run_as_admin(
         "insert into deliveries select '2023-11-30', table_name, revision, file_name, file_bytes, file_sha256, "
-        "not_delivered, 2000, 0, 0, 2000, 0, 2000, 0, run_id, sealed_at, warnings, profile from deliveries; "
+        "not_delivered, 2000, 0, 0, 2000, 0, 2000, 0, run_id, sealed_at, warnings, profile, columns from deliveries; "
         "insert into deliveries select '2024-02-29', table_name, revision, file_name, file_bytes, file_sha256, "
-        "not_delivered, 3000, 0, 0, 3000, 0, 3000, 0, run_id, sealed_at, warnings, profile from deliveries "
+        "not_delivered, 3000, 0, 0, 3000, 0, 3000, 0, run_id, sealed_at, warnings, profile, columns from deliveries "
         "where as_of = '2023-12-31'; "
         "insert into deliveries select as_of, table_name, 2, file_name, file_bytes, file_sha256, "
-        "not_delivered, 2, 0, 0, 2, 0, 2, 0, run_id, sealed_at, warnings, profile from deliveries "
+        "not_delivered, 2, 0, 0, 2, 0, 2, 0, run_id, sealed_at, warnings, profile, columns from deliveries "
         "where as_of = '2023-12-31'"
     )
     assert validate("labels", batch("labels"))["warnings"] == []
@@ -429,7 +429,7 @@ def test_what_is_sealed_with_this_very_file_passes_again(database, validate):
         validate("labels", few)
     database.run_as_admin(
         "insert into deliveries select '2024-01-31', table_name, 1, file_name, file_bytes, "
-        f"'{sha256}', not_delivered, 2, 0, 0, 2, 0, 2, 0, run_id, sealed_at, warnings, profile from deliveries"
+        f"'{sha256}', not_delivered, 2, 0, 0, 2, 0, 2, 0, run_id, sealed_at, warnings, profile, columns from deliveries"
     )
     assert "row_count_to_be_between" in validate("labels", few)["warnings"][0]
     assert is_validated(database)
@@ -438,9 +438,21 @@ def test_what_is_sealed_with_this_very_file_passes_again(database, validate):
     # a restatement from another file, which may be taken back
     database.run_as_admin(
         "insert into deliveries select as_of, table_name, 2, file_name, file_bytes, 'of another file', not_delivered, "
-        "2, 0, 0, 2, 0, 2, 0, run_id, sealed_at, warnings, profile from deliveries where as_of = '2024-01-31'"
+        "2, 0, 0, 2, 0, 2, 0, run_id, sealed_at, warnings, profile, columns from deliveries where as_of = '2024-01-31'"
     )
     assert "row_count_to_be_between" in validate("labels", few)["warnings"][0]
+
+
+def test_what_is_sealed_passes_no_more_without_a_column_that_the_table_has_by_now(database, validate):
+    """As after a migration that has renamed one: it cannot be built."""
+    old = batch("labels", without=("churn_label",))
+    seal_before(database, "labels")
+    database.run_as_admin(
+        f"update deliveries set as_of = '2024-01-31', file_sha256 = '{hashlib.sha256(old).hexdigest()}'"
+    )
+    with pytest.raises(TaskRefused, match="churn_label"):
+        validate("labels", old)
+    assert not is_validated(database)
 
 
 @pytest.mark.parametrize("table", TABLES)

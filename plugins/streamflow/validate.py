@@ -30,7 +30,8 @@ from streamflow.tables import Table
 class ValidateOperator(BaseOperator):
     """Validate one staged table; a broken critical rule fails the task, a broken warning is only reported.
 
-    A file that the month is sealed with passes again, always: what would fail it is reported as a warning.
+    A file that the month is sealed with passes again, unless the table has got a column since that it lacks: what would
+    fail it is reported as a warning.
 
     Args:
         table: which of the tables.
@@ -95,10 +96,12 @@ class ValidateOperator(BaseOperator):
         state, lines = _look_again(root, name, size, sha256, users)
         shows_values = settings.shows_values()
         failures, warnings = [], []
+        # what is sealed has passed: the month before it, or the rules, may be others by now. But without a column that
+        # the table has by now it cannot be built
+        passes = is_sealed and not missing_columns(results)
         for result in broken:
             finding = describe(result, lines, shows_values)
-            # what is sealed has passed: the month before it, or the rules, may be others by now
-            (failures if finding.verdict == "failed" and not is_sealed else warnings).append(finding)
+            (failures if finding.verdict == "failed" and not passes else warnings).append(finding)
 
         said = [finding.in_a_line() for finding in warnings]
         if any(finding.verdict == "failed" for finding in warnings):

@@ -104,8 +104,8 @@ def verify(conn_id: str, sql: str, verified_sql: str) -> Verified:
             raise Refusal(
                 f"The database {database} does not have the schema that this version of the package needs.",
                 "Nothing was compared.",
-                to_do="let the next run install it or, where the pipeline does not own the database, its owner: "
-                "make schema",
+                to_do="run a month, which installs it, or says why it cannot. Where the pipeline does not own the "
+                "database, its owner does: make schema",
             ) from None
         while cursor.nextset():
             pass
