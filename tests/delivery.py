@@ -105,7 +105,7 @@ class Run:
 
     def stage(self, *steps: str) -> None:
         """Run the tasks of the tables that are of interest, all of them unless ``steps`` names some."""
-        for table in self.tables:
+        for table in (name for name in tables_of(self.as_of) if name in self.tables):
             for step in steps or ("stage", "load", "validate", "snapshot"):
                 self.execute(f"{table}.{step}")
 
