@@ -611,6 +611,7 @@ def test_a_large_compressed_file_is_read_block_by_block(database, load):
         (PACKED[:-8] + bytes(4) + PACKED[-4:], "damaged data (CRC check failed"),
         (PACKED[:-4] + bytes(4), "damaged data (Incorrect length of data produced)"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "file",  # its bytes have the time in them
 )
 def test_what_is_no_whole_gzip_file_is_refused_and_nothing_of_it_loaded(database, load, content, found):
     message = refused_load(load, content)
