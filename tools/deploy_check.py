@@ -29,13 +29,13 @@ import psycopg
 import make_env
 from generate_deliveries import generate
 from ports import free_port
+from streamflow.tables import ROOT as ROOT_TABLE
 from streamflow.tables import TABLES
 
 ROOT = Path(__file__).resolve().parents[1]
 DAG = "/api/v2/dags/streamflow_monthly_ingest"
 USERS = 100_000  # so that a load takes long enough to be killed in its middle
 MONTHS = 2
-FIRST = next(iter(TABLES))  # the table that all others refer to
 PATIENCE = 900  # seconds for a month on a busy machine
 AIRFLOW = ("api-server", "scheduler", "dag-processor", "triggerer")
 # waits for the COPY of a file to be under way, and says which table it fills from which worker; a wait within one
@@ -342,7 +342,7 @@ def waits_for_the_last_file_across_restarts(stack: Stack, incoming: Path) -> str
     time.sleep(20)  # some looks at all files but one
     wait_until(waiting, lambda: stack.states(run))
     with stack.connect("streamflow_reader", "STREAMFLOW_READER_PASSWORD", "streamflow") as reader:
-        counted = reader.execute(f"select count(*) from public.{FIRST}").fetchone()
+        counted = reader.execute(f"select count(*) from public.{ROOT_TABLE.name}").fetchone()
         expect(counted == (0,), "rows before the month is whole")
     drop([last], stack.deliveries / "month_000", pause=0)
     stack.wait_for_success(run)

@@ -52,7 +52,7 @@ begin
         perform pg_advisory_xact_lock(hashtext('streamflow'));  -- of a new database, which has no readers yet
         create schema if not exists staging;
     end if;
-    -- only the pipeline's own roles may hold this lock, so no reader can keep the schema from being installed
+    -- only the pipeline's own roles may hold this lock: readers keep nothing but new columns waiting
     create table if not exists staging.publish_lock ();
     lock table staging.publish_lock in exclusive mode;
     if obj_description(to_regnamespace('staging')) = version then

@@ -133,7 +133,7 @@ def _kind(state: dict[str, Any]) -> str:
     if state["is_sealed"]:
         if state["sealed_changes"]:
             return "restated"
-        new = ", ".join(sorted(state["new_tables"] or []))
+        new = state["new_tables"]
         return f"sealed already, without {new}" if new else "sealed already and unchanged"
     if state["newest_sealed"] and state["newest_sealed"] > state["as_of"]:
         return "late"
@@ -166,7 +166,7 @@ def _would_change(state: dict[str, Any], examples: list[str], report: Path) -> R
     as_of = state["as_of"]
     why = f"{as_of} comes late"
     if state["is_sealed"]:
-        new = ", ".join(sorted(state["new_tables"] or []))
+        new = state["new_tables"]
         why = f"{new} for {as_of}, which is sealed without" if new else f"other files for {as_of}, which is sealed"
     if examples:
         shown = ["For example:", *examples, f"All of them: {report}"]

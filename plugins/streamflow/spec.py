@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,11 +50,14 @@ class _Twice(Exception):
     """A key of an object that is there twice."""
 
 
+def repeated(names: Sequence[str]) -> str | None:
+    """Return the first of some names that is there twice."""
+    return next((name for name in names if names.count(name) > 1), None)
+
+
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    keys = [key for key, _ in pairs]
-    for key in keys:
-        if keys.count(key) > 1:
-            raise _Twice(key)
+    if key := repeated([key for key, _ in pairs]):
+        raise _Twice(key)
     return dict(pairs)
 
 

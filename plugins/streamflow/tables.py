@@ -16,7 +16,7 @@ from sqlalchemy.dialects.postgresql.base import RESERVED_WORDS
 
 from streamflow.months import Month
 from streamflow.rules import Rule, read_suite
-from streamflow.spec import TablesError, in_words, read_text
+from streamflow.spec import TablesError, in_words, read_text, repeated
 
 TABLES_FOLDER = Path(
     conf.get("streamflow", "tables_folder", fallback=None) or Path(__file__).resolve().parents[2] / "include" / "tables"
@@ -88,8 +88,8 @@ class Table(BaseModel):
                 raise ValueError(f"columns: {name} is a name that the pipeline gives itself")
             if name in RESERVED_WORDS:
                 raise ValueError(f"columns: {name} is a word of SQL, and no name")
-            if names.count(name) > 1:
-                raise ValueError(f"columns: {name} is there twice")
+        if name := repeated(names):
+            raise ValueError(f"columns: {name} is there twice")
         for column in self.fields:
             if column.since and not column.optional:
                 raise ValueError(f"columns: {column.name} has since, so it must be optional")
@@ -221,10 +221,8 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
     """YAML as it is, but a key that is there twice is an error."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        keys = [key.value for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.MarkedYAMLError(problem=f"the key {key} is there twice", problem_mark=node.start_mark)
+        if key := repeated([key.value for key, _ in node.value]):
+            raise yaml.MarkedYAMLError(problem=f"the key {key} is there twice", problem_mark=node.start_mark)
         return super().construct_mapping(node, deep)
 
 

@@ -33,17 +33,15 @@ begin
             or (change.as_of > $1 or $2) and case
                 when change.what = 'removed' then sealed.user_id is null
                 else not (
-                    {{ sql.differ(table, 'change', 'sealed', 24, ('source_as_of',)) }}
+                    {{ sql.differ(table, table.all_columns + ('source_as_of',), 'change', 'sealed', 24) }}
                 )
             end
             or change.as_of > $1 and case
-                when sealed.source_as_of = sealed.as_of then change.what = 'removed' or record_image_ne(
-                    row({{ sql.columns(('user_id',) + table.required + ('source_as_of',), 'change', 24) }}),
-                    row({{ sql.columns(('user_id',) + table.required + ('source_as_of',), 'sealed', 24) }})
-                )
+                when sealed.source_as_of = sealed.as_of then change.what = 'removed'
+                or {{ sql.differ(table, ('user_id',) + table.required + ('source_as_of',), 'change', 'sealed', 20) }}
                 {%- for name in table.optional %}
                 or '{{ name }}' <> all(ledger.not_delivered)
-                and {{ sql.cell_differs(table, name, 'change', 'sealed') }}
+                and {{ sql.differ(table, (name,), 'change', 'sealed', 20) }}
                 {%- endfor %}
                 else change.what <> 'removed' and change.source_as_of = change.as_of
             end

@@ -18,7 +18,7 @@ begin
             count(*) filter (where is_delivered and previous.user_id is null) as inserted,
             count(*) filter (
                 where is_delivered and previous.user_id is not null
-                and {{ sql.differ(table, 'snapshot', 'previous', 20) }}
+                and {{ sql.differ(table, table.all_columns, 'snapshot', 'previous', 20) }}
             ) as updated,
             count(*) filter (where not is_delivered) as carried_forward,
             coalesce({{ sql.checksum(sql.columns(table.all_columns + ('as_of', 'source_as_of'), 'snapshot', 16)) }}, 0)
@@ -26,10 +26,9 @@ begin
             count(previous.user_id) = (select count(*) from public.{{ table.snapshots }} where as_of = $2)
             and count(*) filter (
                 where not is_delivered
-                and {{ sql.differ(table, 'snapshot', 'previous', 20, ('source_as_of',)) }}
+                and {{ sql.differ(table, table.all_columns + ('source_as_of',), 'snapshot', 'previous', 20) }}
                 {%- for name in table.optional %}
-                or '{{ name }}' = any($3)
-                and {{ sql.cell_differs(table, name, 'snapshot', 'previous') }}
+                or '{{ name }}' = any($3) and {{ sql.differ(table, (name,), 'snapshot', 'previous', 20) }}
                 {%- endfor %}
             ) = 0 as is_state
         from (select *, source_as_of = $1 as is_delivered from %s) as snapshot

@@ -87,7 +87,7 @@ select
     month.previous::text as previous,
     (select max(as_of)::text from public.deliveries) as newest_sealed,
     month.is_sealed,
-    (select jsonb_agg(table_name) from this_month where month.is_sealed and not is_sealed) as new_tables,
+    (select string_agg(table_name, ', ') from this_month where month.is_sealed and not is_sealed) as new_tables,
     (select max(as_of)::text from same_files) as same_files_as,
     staging.builds_of(month.as_of) as builds,
     (

@@ -31,7 +31,7 @@ changed as materialized (
     from public.{{ table.name }} as live
     full join newest using (user_id)
     where
-        {{ differ(table, 'live', 'newest', 12) }}
+        {{ differ(table, table.all_columns, 'live', 'newest', 12) }}
 ),
 
 deleted as (

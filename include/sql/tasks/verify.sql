@@ -55,7 +55,7 @@ live as (
         where as_of = (select as_of from newest where table_name = '{{ table.name }}')
     ) as snapshot on live.user_id = snapshot.user_id
     where
-        {{ sql.differ(table, 'live', 'snapshot', 12) }}
+        {{ sql.differ(table, table.all_columns, 'live', 'snapshot', 12) }}
     {{ 'union all' if not loop.last }}
     {%- endfor %}
 ),
