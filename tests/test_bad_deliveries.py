@@ -27,7 +27,7 @@ from delivery import Refused, Run
 from months import ROOT, Database
 from streamflow import settings
 from streamflow.refusal import RUN_AGAIN, TaskNotYet, TaskRefused
-from streamflow.tables import TABLES
+from streamflow.tables import TABLES, tables_of
 
 JANUARY, FEBRUARY = "2024-01-31", "2024-02-29"
 USERS = [f"SF-{number:02d}" for number in range(1, 11)]  # the user of number n is in line n + 1
@@ -718,9 +718,10 @@ def test_last_months_files_under_this_months_name_are_reported(database, februar
     deliver(run.folder, 0)
     run.up_to_gate()
     run.finish()
+    # a folder that has a new table in it is not the month before's
     assert run.warnings == [
         "All files are those of 2024-01-31, byte for byte: is it the wrong month's folder under this month's name?"
-    ]
+    ] * (tables_of(JANUARY) == tables_of(FEBRUARY))
     assert database.query("select warnings from deliveries where as_of = %s and table_name = 'users'", FEBRUARY) == [
         (run.warnings,)
     ]
@@ -850,7 +851,7 @@ def test_a_file_that_is_loaded_anew_while_it_is_validated_does_not_pass_unseen(d
     before = database.contents(ledger=True)
     with pytest.raises(Refused, match=r"staging\.labels_20240229 was loaded again while it was validated\.\n.*: run"):
         run.stage("validate")
-    with pytest.raises(Refused, match=r"only 5 of 6 tables of 2024-02-29 are staged, validated and built"):
+    with pytest.raises(Refused, match=f"only {len(TABLES) - 1} of {len(TABLES)} tables of 2024-02-29 are staged"):
         run.execute("gate")
     assert database.contents(ledger=True) == before
 
@@ -1251,7 +1252,6 @@ def test_each_table_has_a_page_a_month(february, docs):
     refused = try_month(run)
     page = docs / "labels.html"
     assert f"\nAll results: {page}\n" in refused.message
-    assert sorted(one.name for one in docs.iterdir()) == ["labels.html", "payments_agg_90d.html"]
     assert page.stat().st_mode & 0o777 == 0o644
     broken = page.read_text()
     assert broken.startswith("<!DOCTYPE html>")
@@ -1260,6 +1260,7 @@ def test_each_table_has_a_page_a_month(february, docs):
     assert "SF-03" in broken  # a few of the values
     labels.write_text(good)
     run.stage()
+    assert sorted(one.name for one in docs.iterdir()) == ["labels.html", "payments_agg_90d.html"]
     assert run.xcoms["labels.validate"]["report"] == str(page)
     assert "<title>labels of 2024-02-29: passed</title>" in page.read_text()
 

@@ -34,7 +34,7 @@ def folder(tmp_path) -> Path:
 def run_tests(module: str, folder: Path) -> None:
     """Run a file of tests on a folder of tables."""
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", "-p", "no:cacheprovider", f"tests/{module}"],
+        [sys.executable, "-m", "pytest", "-p", "no:xdist", "-p", "no:cacheprovider", f"tests/{module}"],
         cwd=ROOT,
         env=os.environ | {"TABLES_OF_TEST": str(folder)},
         capture_output=True,
