@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import os
+import shlex
 import signal
 import sys
 import time
@@ -112,7 +113,23 @@ def run(progress: Progress, log: str) -> int:
         progress.lines("", *wrap(f"Warning: {table} of {as_of}: {warning}"))
     if after == before:
         progress.lines("", "Nothing changed: every month was sealed with these files already.")
+    progress.lines("", *next_steps(months[-1][0]))
     return 0
+
+
+def next_steps(month: Month) -> list[str]:
+    """Return what can be done with the months that were run, for the same folder, as lines."""
+    from streamflow.tables import ROOT as root
+
+    folder = os.environ.get("DELIVERIES")
+    of_folder = f" DELIVERIES={shlex.quote(folder)}" if folder else ""
+    return [
+        "Next:",
+        f"  make psql{of_folder}     a prompt on the data; try: select * from sealed_months;",
+        f"  make ui{of_folder}       Airflow's UI on http://127.0.0.1:8080, until Ctrl-C",
+        f"  make verify{of_folder}   compare snapshots with the ledger, and live with the newest snapshot",
+        f"  make sql TASK=snapshot TABLE={root.name} MONTH={month}   print what a task runs",
+    ]
 
 
 def find_months(folder: Path, first_month: str, pattern: str) -> list[tuple[Month, str]]:
