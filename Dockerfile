@@ -1,4 +1,4 @@
-# The package and what it needs, on Airflow's own image; docker-compose.yaml builds it, README says how Astro does.
+# The package and what it needs, on Airflow's own image; docker-compose.yaml builds it, docs/deployment.md says how Astro does.
 ARG AIRFLOW_IMAGE=apache/airflow:3.3.2
 FROM ${AIRFLOW_IMAGE}
 

@@ -124,10 +124,11 @@ def test_an_odd_spelling_is_seen_wherever_it_stands_and_only_in_its_column(kinds
             assert not has_odd(f"{written},1{end}".encode(), ["text", kind]), written
 
 
-def test_the_readme_lists_the_spellings():
-    text = (ROOT / "README.md").read_text()
-    section = text[text.index("**What a file may look like.**") :].partition("\n\n")[0]
+def test_the_page_on_the_file_format_lists_the_spellings():
+    values = (ROOT / "docs" / "file-format.md").read_text().partition("## Values")[2]
+    rows = [line.split("|") for line in values.splitlines() if line.startswith("| ")]
+    accepted, rejected = ("".join(row[place] for row in rows) for place in (2, 3))
     for spelling in ("`true`/`false`", "`t`/`f`", "`yes`/`no`", "`y`/`n`", "`on`/`off`", "`1`/`0`", "`+5`", "`1e3`"):
-        assert spelling in section
+        assert spelling in accepted
     for spelling in ("`tru`", "`0x1F`", "`1_000`"):
-        assert spelling in section.partition("are refused")[0]
+        assert spelling in rejected

@@ -879,7 +879,7 @@ def test_prepare_says_what_to_do_with_a_schema_of_another_version(january, tmp_p
     what, why, to_do = refused.value.message.splitlines()
     assert what == "the database streamflow_test does not have the schema that this version of the package needs."
     assert why.startswith("streamflow_ingest may not change it (")
-    assert to_do.startswith("What to do: install it as its owner (make schema; see README, Deployment)")
+    assert to_do.startswith("What to do: install it as its owner (make schema; see docs/deployment.md)")
     assert january.contents(ledger=True) == before
 
 

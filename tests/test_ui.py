@@ -1,7 +1,7 @@
 """What a newcomer does in Airflow's UI, in a real browser, from signing in to mending a broken month.
 
 The tests share one running Airflow and one browser window and go on from each other's state, in the order they are
-written in. `make screenshots` lets them take the README's pictures.
+written in. `make screenshots` lets them take the pictures of docs/images.
 """
 
 from __future__ import annotations

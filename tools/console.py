@@ -30,7 +30,8 @@ def lines_of(error: object) -> list[str]:
         error = Refusal(
             "The connection streamflow_db cannot be used:",
             *(f"    {line.strip()}" for line in said.splitlines()),
-            to_do="start the database, or correct the connection: AIRFLOW_CONN_STREAMFLOW_DB (README, Configuration)",
+            to_do="start the database, or correct the connection: AIRFLOW_CONN_STREAMFLOW_DB "
+            "(docs/deployment.md, Settings)",
         )
     if isinstance(error, Refusal):
         return error.lines

@@ -68,6 +68,6 @@ exception
                 '%s may not change it (%s).',
                 current_database(), current_user, sqlerrm
             ),
-            hint = 'install it as its owner (make schema; see README, Deployment), then {{ run_again }}.';
+            hint = 'install it as its owner (make schema; see docs/deployment.md), then {{ run_again }}.';
 end
 $schema$;

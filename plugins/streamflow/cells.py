@@ -1,4 +1,4 @@
-"""How a cell may be written: the spellings that the README lists, which are fewer than PostgreSQL reads.
+"""How a cell may be written: the spellings that docs/file-format.md lists, which are fewer than PostgreSQL reads.
 
 PostgreSQL reads ``0x1F`` and ``1_000`` (from version 16 on) and ``tru`` as well. Such a cell is more often damaged
 than meant, and other readers of the same file find other values in it.
