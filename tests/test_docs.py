@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from run_months import next_steps
+from streamflow.months import Month
+
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
 PAGES = [
@@ -89,6 +92,14 @@ def test_the_readme_is_short_and_leads_to_every_page():
     assert len(README.read_text().splitlines()) < 150
     linked = {(ROOT / link.partition("#")[0]).resolve() for link in LINK.findall(prose(README))}
     assert {page for page in PAGES if page.parent.name != "bench"} - {README} <= linked
+
+
+def test_the_readme_shows_the_end_of_make_run(monkeypatch):
+    monkeypatch.delenv("DELIVERIES", raising=False)
+    assert "\n".join(next_steps(Month.parse("2024-03-31"))) in README.read_text()
+    monkeypatch.setenv("DELIVERIES", "a folder")
+    commands = [line.split("   ")[0].strip() for line in next_steps(Month.parse("2024-03-31"))[1:4]]
+    assert commands == [f"make {target} DELIVERIES='a folder'" for target in ("psql", "ui", "verify")]
 
 
 def test_broken_pages_are_seen(tmp_path):
