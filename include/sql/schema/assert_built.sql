@@ -1,6 +1,6 @@
 -- Which builds a month has: another text whenever a table is built again.
 create or replace function staging.builds_of(month date) returns text
-language sql stable as $$
+language sql stable parallel safe as $$
     select string_agg(build_id::text, ' ' order by table_name) from staging.builds where as_of = month
 $$;
 

@@ -1,9 +1,10 @@
 -- What the folders of include/tables say, for the owner's functions.
 
--- The tables of a delivery, those that others refer to first.
+-- The tables of a delivery, those that others refer to first. Parallel safe, like builds_of, or the gate, which names
+-- both, would run on one processor.
 create or replace function staging.tables()
 returns table (place integer, table_name text, snapshots text, refers_to text, since date)
-language sql immutable as $$
+language sql immutable parallel safe as $$
     values
     {%- for table in tables.values() %}
     (

@@ -35,11 +35,12 @@ later as (
 ),
 
 {% for name in delivered.values() | map(attribute='refers_to') | select | unique -%}
+-- a build is empty if the very same file is sealed
 known_{{ name }} as not materialized (
     select user_id from staging.{{ tables[name].build(as_of) }}
     union all
     select user_id from public.{{ tables[name].snapshots }}
-    where as_of = (select as_of from this_month where table_name = '{{ name }}' and not is_built)
+    where as_of = '{{ as_of }}' and not exists (select from staging.{{ tables[name].build(as_of) }})
 ),
 
 {% endfor -%}
@@ -79,7 +80,7 @@ same_files as (
 
 found_orphans as (
     select as_of, table_name, count(*) as row_count, (array_agg(user_id order by user_id))[:5] as examples
-    from orphans where (select is_current from base) group by as_of, table_name
+    from orphans group by as_of, table_name
 )
 
 select
@@ -99,7 +100,8 @@ select
         select count(*) from staging.{{ root.build(as_of) }} where source_as_of = month.previous
     ) as users_gone,
     (
-        select coalesce(jsonb_agg(found_orphans order by as_of, table_name), '[]') from found_orphans
+        select coalesce(jsonb_agg(found_orphans order by as_of, table_name), '[]')
+        from found_orphans where (select is_current from base)
     ) as orphans,
     (
         select coalesce(jsonb_agg(sealed_changes order by as_of, table_name, what), '[]')

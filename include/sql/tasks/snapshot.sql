@@ -18,9 +18,13 @@ plan as (select * from staging.builds where as_of = '{{ as_of }}' and table_name
 
 left_out as (select not_delivered as names from plan),
 
-delivered as (select * from staging.{{ table.staged(as_of) }} where (select is_built from plan)),
+delivered as not materialized (
+    select * from staging.{{ table.staged(as_of) }} where (select is_built from plan)
+),
 
-previous as (select * from {{ snapshots }} where as_of = (select previous from plan where is_built))
+previous as not materialized (
+    select * from {{ snapshots }} where as_of = (select previous from plan where is_built)
+)
 
 {{ state(table, "date '" ~ as_of ~ "'", 0) }};
 
