@@ -1,4 +1,4 @@
-"""StreamFlow's month: wait for the delivery, stage and validate it, build its snapshots, seal them, update live."""
+"""StreamFlow's monthly ingestion: wait for the delivery, stage and validate it, seal its snapshots, update live."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ FOLDER = "{{ ti.xcom_pull('check_month')['folder'] }}"
 
 with DAG(
     dag_id="streamflow_monthly_ingest",
-    description="A month's CSV files into live tables and sealed point-in-time snapshots.",
+    description="Loads a month's CSV files into live tables and sealed point-in-time snapshots.",
     doc_md=docs.DAG,
     schedule=MonthEndTimetable(START),
     start_date=START,
-    catchup=False,  # unpausing starts no run for a month of long ago; history is a backfill's
-    # A month that is waited for holds up neither the next one nor a correction. Months side by side are safe: each has
-    # staging tables of its own, what they share is written under locks, and the result does not depend on the order.
+    catchup=False,  # unpausing does not run old months; backfill those
+    # A month that waits for its files must not hold up the next month or a correction. Parallel months are safe: each
+    # has its own staging tables, shared tables are written under locks, and the result does not depend on the order.
     max_active_runs=16,
     on_failure_callback=[Notifier()],
     deadline=seal_deadline(),
@@ -50,16 +50,16 @@ with DAG(
     params={
         "as_of": Param(
             "",
-            type=["null", "string"],  # the UI's forms take a field that may not be null for one that must be filled in
+            type=["null", "string"],  # without "null", the UI's form would require a value
             pattern=r"^(\d{4}-\d{2}-\d{2})?$",
             title="Month end",
-            description="The month to load, by its last day (2024-01-31). Empty: the data interval decides.",
+            description="Last day of the month to load (2024-01-31). If empty, the data interval decides.",
         ),
         "restate": Param(
             False,
             type="boolean",
             title="Restate",
-            description="Yes, change what is already sealed: needed when corrected or late files alter sealed months.",
+            description="Allow changes to sealed months. Needed when corrected or late files would change them.",
         ),
     },
     template_searchpath=str(SQL_FOLDER),
@@ -88,13 +88,13 @@ with DAG(
         doc_md=docs.GATE,
         sql="tasks/gate.sql",
         changes_sql="parts/changed_cells.sql",
-        trigger_rule="none_failed",  # tables are skipped in months before their first one
+        trigger_rule="none_failed",  # a table is skipped in months before its first one
     )
     seal = SealOperator(task_id="seal", doc_md=docs.SEAL, sql="tasks/seal.sql", as_of=AS_OF, outlets=[SEALED])
     clean_up = DropStagingOperator(task_id="drop_staging", doc_md=docs.DROP_STAGING, sql="tasks/drop_staging.sql")
 
     for table in TABLES.values():
-        with TaskGroup(table.name, tooltip=f"{table.file_name} into staging, checked, and built"):
+        with TaskGroup(table.name, tooltip=f"stage, load, and validate {table.file_name}, and build its snapshot"):
             stage = StageOperator(task_id="stage", doc_md=docs.STAGE, sql="tasks/stage.sql", table=table, as_of=AS_OF)
             load = LoadCsvOperator(
                 task_id="load",
@@ -116,7 +116,7 @@ with DAG(
             snapshot = SqlStepOperator(task_id="snapshot", doc_md=docs.SNAPSHOT, sql="tasks/snapshot.sql", table=table)
         wait >> stage >> load >> validate >> snapshot >> gate
 
-    with TaskGroup("upsert", tooltip="live brought to the newest sealed snapshot"):
+    with TaskGroup("upsert", tooltip="bring live to the newest sealed snapshot"):
         upserts = {
             table.name: SqlStepOperator(task_id=table.name, doc_md=docs.UPSERT, sql="tasks/upsert.sql", table=table)
             for table in TABLES.values()
@@ -128,6 +128,6 @@ with DAG(
     gate >> seal
     list(upserts.values()) >> clean_up
 
-    # Airflow drops the tasks of a run before their start and calls it a success; check_month is to reject it
+    # In a run before the start date, Airflow would drop all tasks and report success. check_month rejects it instead.
     for task in dag.tasks:
         task.start_date = pendulum.datetime(1970, 1, 1)

@@ -1,4 +1,4 @@
-"""Once a week: is everything as it was sealed?"""
+"""A weekly check that snapshots match the ledger, and live the newest snapshot."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from streamflow.verify import VerifyOperator
 
 with DAG(
     dag_id="streamflow_verify",
-    description="Recomputes the snapshots' counts and checksums and compares live with the newest one.",
+    description="Recomputes the counts and checksums of snapshots, and compares live with the newest one.",
     doc_md=docs.VERIFY_DAG,
     schedule="0 5 * * 0",  # Sundays at 05:00 UTC
     start_date=pendulum.datetime(2024, 1, 1),
     catchup=False,
-    is_paused_upon_creation=False,  # it only reads, and who forgets to unpause it would miss it too late
+    is_paused_upon_creation=False,  # it is read-only, and no one would notice if it stayed paused
     on_failure_callback=[Notifier()],
     default_args={
         "owner": "streamflow",

@@ -1,4 +1,4 @@
-"""Registers with Airflow what it must know by name."""
+"""Registers the timetable and the listener with Airflow."""
 
 from airflow.plugins_manager import AirflowPlugin
 
@@ -7,7 +7,7 @@ from streamflow.timetable import MonthEndTimetable
 
 
 class StreamflowPlugin(AirflowPlugin):
-    """The monthly timetable, and what a scheduler imports before it forks its first task."""
+    """The monthly timetable, and the listener that imports Great Expectations before the scheduler forks a task."""
 
     name = "streamflow"
     timetables = [MonthEndTimetable]

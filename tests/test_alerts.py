@@ -98,7 +98,7 @@ def test_a_failed_run_says_what_failed_where_its_log_is_and_what_to_do(dags, web
         "streamflow_monthly_ingest failed for 2024-01-31: task labels.validate\n"
         f"Run: {RUN}\n"
         f"Log: {LOG}\n"
-        "All its tasks: https://airflow.example.com/dags/streamflow_monthly_ingest/runs/"
+        "All tasks: https://airflow.example.com/dags/streamflow_monthly_ingest/runs/"
         "manual__2024-02-01T00%3A00%3A00%2B00%3A00\n"
         "What to do: the end of the failed task's log says what was expected, what was found and what to do.\n"
         "Then run the month again (clear the whole run, or trigger the month once more)."
@@ -133,9 +133,9 @@ def test_a_late_month_says_since_when_and_where_to_look(database, webhook):
     assert webhook.texts[0] == (
         "streamflow_monthly_ingest is late: 2024-01-31 is not sealed\n"
         "Run: scheduled__2024-02-01\n"
-        "It was queued at 2024-02-01 00:00 UTC, was to be done by 2024-02-06 00:00 UTC, and is running\n"
+        "It was queued at 2024-02-01 00:00 UTC, was due by 2024-02-06 00:00 UTC, and is running\n"
         "Where to look: https://airflow.example.com/dags/streamflow_monthly_ingest/runs/scheduled__2024-02-01\n"
-        "What to do: if wait_for_month is waiting, its log names the files that have not come.\n"
+        "What to do: if wait_for_month is waiting, its log names the missing files.\n"
         "If a task has failed, the end of its log says what was found and what to do."
     )
 
@@ -191,7 +191,7 @@ def test_without_a_connection_the_alert_is_in_the_log_only(dags, capfd):
     Notifier()(failure(dags["streamflow_monthly_ingest"]))
     log = capfd.readouterr().out
     assert "streamflow_monthly_ingest failed for 2024-01-31: task labels.validate" in log
-    assert "There is no connection streamflow_alerts: the alert is in this log only." in log
+    assert "There is no connection streamflow_alerts: the alert is only in this log." in log
     assert "could not be sent" not in log
 
 
@@ -199,7 +199,7 @@ def test_a_webhook_that_refuses_is_logged_without_its_secret(dags, webhook, capf
     webhook.status = 404
     Notifier()(failure(dags["streamflow_monthly_ingest"]))
     log = capfd.readouterr().out
-    assert "not be sent by the connection streamflow_alerts: RuntimeError: the webhook answered 404 Not Found" in log
+    assert "be sent through the connection streamflow_alerts: RuntimeError: the webhook answered 404 Not Found" in log
     assert "a-secret-path" not in log
 
 
@@ -223,7 +223,7 @@ def test_what_goes_wrong_in_sending_is_logged_and_changes_nothing(dags, monkeypa
         text = json.dumps(connection).replace('"{port}"', str(port)).replace("{port}", str(port))
         connect(monkeypatch, **json.loads(text))
         Notifier()(failure(dags["streamflow_monthly_ingest"]))
-    assert f"The alert could not be sent by the connection streamflow_alerts: {reason}" in capfd.readouterr().out
+    assert f"The alert could not be sent through the connection streamflow_alerts: {reason}" in capfd.readouterr().out
 
 
 @pytest.mark.parametrize("shows_values", ["true", "false"])

@@ -273,14 +273,14 @@ REFUSED = [
         "labels",
         lambda path: path.with_name("labels.csv.gz").write_bytes(gzip.compress(path.read_bytes())),
         "wait_for_month",
-        ["labels.csv and labels.csv.gz are both there (remove the one that is not meant)."],
+        ["labels.csv and labels.csv.gz both exist (remove the wrong one)."],
     ),
     Case(
         "compressed and cut off",
         "labels",
         compressed(as_it_is, lambda content: content[:-9]),
         "load",
-        ["month_001/labels.csv.gz cannot be decompressed.\nExpected a whole gzip file.\nFound one that is cut off.\n"],
+        ["month_001/labels.csv.gz cannot be decompressed.\nExpected a complete gzip file.\nFound a truncated one.\n"],
     ),
     Case(
         "called compressed",
@@ -289,7 +289,7 @@ REFUSED = [
         "load",
         [
             "month_001/labels.csv.gz cannot be decompressed.\nExpected a gzip file.\n",
-            "or, if it is CSV, name it labels.csv",
+            "or, if it is CSV, rename it labels.csv",
         ],
     ),
     Case(
@@ -326,21 +326,21 @@ REFUSED = [
         edit(lambda rows: rows.pop(0)),
         ", line 1",
         "column names (user_id, churn_label).\nFound none of them in 'SF-01,True'.\n",
-        "put the header in front of the rows",
+        "add the header as the first line",
     ),
     Case(
         "a column missing",
         "payments_agg_90d",
         edit(lambda rows: [row.pop() for row in rows]),
         "validate",
-        ["1 of 7 rules are broken", "missing column failed_payments_90d\n"],
+        ["1 of 7 rules failed", "missing column failed_payments_90d\n"],
     ),
     Case(
         "a column more",
         "labels",
         edit(lambda rows: [row.append("score") for row in rows]),
         "validate",
-        ["1 of 6 rules are broken", "unexpected column score\n"],
+        ["1 of 6 rules failed", "unexpected column score\n"],
     ),
     bad_file(
         "a column twice",
@@ -395,7 +395,7 @@ REFUSED = [
         "labels",
         lambda path: path.write_text("user_id" * (1 << 18)),
         ", line 1",
-        "column names in less than 65536 bytes.\nFound more.",
+        "a header of less than 65536 bytes.\nFound a longer one.",
     ),
     Case(
         "lines that end in CR",
@@ -720,7 +720,7 @@ def test_last_months_files_under_this_months_name_are_reported(database, februar
     run.finish()
     # a folder that has a new table in it is not the month before's
     assert run.warnings == [
-        "All files are those of 2024-01-31, byte for byte: is it the wrong month's folder under this month's name?"
+        "All files are identical to those of 2024-01-31: does this month's folder hold another month's files?"
     ] * (tables_of(JANUARY) == tables_of(FEBRUARY))
     assert database.query("select warnings from deliveries where as_of = %s and table_name = 'users'", FEBRUARY) == [
         (run.warnings,)
@@ -871,7 +871,7 @@ def test_a_step_of_a_run_whose_month_another_run_has_taken_ends_readably(databas
     with pytest.raises(Refused, match=r"run somebody else has taken over the month 2024-02-29,\n") as refused:
         run.stage(step)
     assert isinstance(refused.value.error, TaskRefused)
-    assert "What to do: let that run finish, or run the month again" in refused.value.message
+    assert "What to do: wait for that run to finish, or run the month again" in refused.value.message
 
 
 @pytest.mark.parametrize("step", ["load", "validate"])
@@ -882,7 +882,7 @@ def test_reports_that_cannot_be_written_are_not_the_deliverys_fault(database, fe
     run.stage("stage", *(["load"] if step == "validate" else []))
     monkeypatch.setenv("AIRFLOW__STREAMFLOW__DATA_DOCS", "/dev/null/docs")
     before = database.contents(ledger=True)
-    with pytest.raises(Refused, match=r"^labels\.\w+: /dev/null/docs.*: Not a directory\.\nThe disk") as refused:
+    with pytest.raises(Refused, match=r"^labels\.\w+: /dev/null/docs.*: Not a directory\.\nThe cause") as refused:
         run.stage(step)
     assert isinstance(refused.value.error, TaskNotYet)  # someone may mount it meanwhile
     assert database.contents(ledger=True) == before
@@ -1054,7 +1054,7 @@ def test_a_line_without_end_ends_the_search_and_is_said(february, docs):
     run.execute("prepare")
     message = load_refused(run, "users", f"user_id,user_is_senior\nann,tru\nbob,{'x' * (1 << 21)}\ncid,later\n")
     assert "line 2, column user_is_senior: expected true or false, found 'tru'" in message
-    assert "line 3: expected a row of at most 1048576 bytes, found a longer one; nothing after it" in message
+    assert "line 3: expected a row of at most 1048576 bytes, found a longer one; the rest of the file" in message
     assert "later" not in message
 
 

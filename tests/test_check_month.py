@@ -74,7 +74,7 @@ def test_a_run_is_for_one_month(run, as_of, folder):
 def test_the_folder_is_called_as_the_setting_says(monkeypatch, pattern, folder):
     monkeypatch.setenv("AIRFLOW__STREAMFLOW__MONTH_FOLDER", pattern)
     assert check("2024-03-31")["folder"] == folder
-    with pytest.raises(TaskRefused, match="2023-12-31 lies before the first month, 2024-01"):
+    with pytest.raises(TaskRefused, match="2023-12-31 is before the first month, 2024-01"):
         check("2023-12-31")
 
 
@@ -101,8 +101,8 @@ def test_the_param_needs_no_data_interval():
     [
         ({"as_of": "2024-01-30"}, "month's last day.*Found: 2024-01-30.*as_of 2024-01-31"),
         ({"as_of": "31 January"}, "written YYYY-MM-DD.*Found: '31 January'"),
-        ({"as_of": "2999-12-31"}, "2999-12-31 lies in the future.*Today is"),
-        ({"as_of": "2023-12-31"}, "2023-12-31 lies before the first month, 2024-01:.*streamflow_first_month"),
+        ({"as_of": "2999-12-31"}, "2999-12-31 is in the future.*Today is"),
+        ({"as_of": "2023-12-31"}, "2023-12-31 is before the first month, 2024-01:.*streamflow_first_month"),
         ({"as_of": "2024-01-31", "first_month": "soon"}, "streamflow_first_month must be a month.*found 'soon'"),
         ({}, "no data interval.*as_of.*2024-01-31"),
         ({"data_interval_end": "2024-05-15", "run_type": "scheduled"}, "month's last day.*Found: 2024-05-15"),
@@ -116,7 +116,7 @@ def test_a_run_for_no_month_fails_without_retry_and_says_what_to_do(run, words):
 def test_the_month_that_is_not_over_lies_in_the_future():
     today = dt.datetime.now(dt.UTC).date()
     next_month = month_end(month_end(today) + dt.timedelta(days=1))
-    with pytest.raises(TaskRefused, match=rf"{next_month} lies in the future.\nToday is {today}"):
+    with pytest.raises(TaskRefused, match=rf"{next_month} is in the future.\nToday is {today}"):
         check(next_month.isoformat())
 
 
@@ -174,4 +174,4 @@ def test_the_commands_date_means_its_own_month_in_every_zone(zone):
         check=False,
     )
     assert done.returncode == 1
-    assert "as_of 2024-02-29 lies before the first month, 2024-03" in done.stdout
+    assert "as_of 2024-02-29 is before the first month, 2024-03" in done.stdout

@@ -216,7 +216,7 @@ def test_a_suite_that_is_no_json_is_told(folder, was, now, says):
 
 def test_a_folder_without_a_table_is_told(folder):
     (folder / "devices").mkdir()
-    with pytest.raises(TablesError, match=r"devices/table\.yaml:\nExpected what the table is\.\nFound no file"):
+    with pytest.raises(TablesError, match=r"devices/table\.yaml:\nExpected the table's definition\.\nFound no file"):
         read_tables(folder)
 
 

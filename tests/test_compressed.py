@@ -100,7 +100,7 @@ def test_a_second_file_that_comes_after_the_waiting_stops_the_load(database, mon
     run.begin()
     run.stage_others()
     (months[0] / "labels.csv.gz").write_bytes(gzip.compress(b"user_id,churn_label\n"))
-    with pytest.raises(Refused, match=r"labels.load: month_000: labels.csv and labels.csv.gz are both there"):
+    with pytest.raises(Refused, match=r"labels.load: month_000: labels.csv and labels.csv.gz both exist"):
         run.stage()
 
 

@@ -153,7 +153,7 @@ def test_broken_delivery_fails_and_leaves_no_trace_and_the_next_try_completes_it
         *wrap(f"What to do: correct the file, then {RUN_AGAIN}"),
     ]
     said = last_words(failed.stdout, "users.validate")
-    assert re.match(r"users of 2024-01-31: 1 of \d+ rules are broken\.\n", said)
+    assert re.match(r"users of 2024-01-31: 1 of \d+ rules failed\.\n", said)
     rule = "expect_column_proportion_of_unique_values_to_be_between"
     assert f"column user_id: values must be unique ({rule}): 2 of 1000 rows" in " ".join(said.split())
     assert re.search(r"^      lines \d+, \d+: user_id 'SF-00000000'$", said, re.MULTILINE)
@@ -218,4 +218,4 @@ def test_run_for_a_month_before_the_first_is_refused(database):
     failed = dags_test("2023-12-31")
     assert failed.returncode == 1
     assert "streamflow_monthly_ingest failed for 2023-12-31: task check_month" in failed.stdout  # the alert
-    assert "as_of 2023-12-31 lies before the first month, 2024-01" in failed.stdout
+    assert "as_of 2023-12-31 is before the first month, 2024-01" in failed.stdout

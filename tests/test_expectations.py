@@ -370,7 +370,7 @@ def test_a_broken_rule_is_the_only_one_reported_and_holds_the_table_back(databas
     (line,) = broken_rules(refused)
     assert_is_said(broken, line)
     message, rules = str(refused.value), len(suite_of(table)["expectations"])
-    assert message.startswith(f"{table} of {JANUARY}: 1 of {rules} rules are broken.\n")
+    assert message.startswith(f"{table} of {JANUARY}: 1 of {rules} rules failed.\n")
     assert f"\nAll results: {settings.report_path('streamflow_db', JANUARY, f'{table}.html')}\n" in message
     assert f"\nThe rows are in staging.{table}_20240131. Live and snapshots are untouched.\n" in message
     assert message.endswith(f"What to do: correct {table}.csv, then {RUN_AGAIN}")
@@ -509,7 +509,7 @@ def test_the_last_day_that_is_allowed_is_the_months_own(validate):
 
 
 def test_all_broken_rules_are_reported_at_once(validate):
-    with pytest.raises(TaskRefused, match="3 of 19 rules are broken") as refused:
+    with pytest.raises(TaskRefused, match="3 of 19 rules failed") as refused:
         validate("usage_agg_30d", batch("usage_agg_30d", [{"user_id": None, "watch_hours_30d": -1, "skips_7d": -2}]))
     assert len(broken_rules(refused)) == 3
 
@@ -590,7 +590,7 @@ def test_a_warning_is_reported_and_lets_the_table_through(database, validate, le
 
 
 def test_a_warning_does_not_hide_a_broken_rule(database, validate, lenient):
-    with pytest.raises(TaskRefused, match="1 of 19 rules are broken") as refused:
+    with pytest.raises(TaskRefused, match="1 of 19 rules failed") as refused:
         validate("usage_agg_30d", batch("usage_agg_30d", [{"skips_7d": -4, "watch_hours_30d": -1}]), suite=lenient)
     (line,) = broken_rules(refused)
     assert line.startswith("column watch_hours_30d")

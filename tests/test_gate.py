@@ -37,7 +37,7 @@ def test_what_would_change_is_shown_cell_by_cell_and_all_of_it_is_in_a_file(seal
     before = sealed.contents(ledger=True)
     refused = gate_of_january(sealed, tmp_path, delivery("ann", "bob", watch_hours_30d="7.0"))
     assert refused.message.splitlines() == [
-        "Sealed snapshots would change: other files for 2024-01-31, which is sealed.",
+        "Sealed snapshots would change: different files for 2024-01-31, which is sealed.",
         "  - 2024-01-31 usage_agg_30d: 2 rows changed",
         "  - 2024-02-29 usage_agg_30d: 1 row changed",
         "For example:",
@@ -46,7 +46,7 @@ def test_what_would_change_is_shown_cell_by_cell_and_all_of_it_is_in_a_file(seal
         "  - 2024-02-29 usage_agg_30d, user_id 'ann', watch_hours_30d: was '1', would be '7.0'",
         f"All of them: {report()}",
         "Nothing was written.",
-        "What to do: if that is right, run the month with the params as_of=2024-01-31 and restate=true.",
+        "What to do: if this is intended, run the month with the params as_of=2024-01-31 and restate=true.",
     ]
     with report().open(newline="") as file:
         assert list(csv.reader(file)) == [
@@ -103,7 +103,7 @@ def test_without_values_there_are_counts_and_no_file(sealed, tmp_path, monkeypat
     [
         ("2024-04-30", delivery("bob", "cid", watch_hours_30d=3), "new", FEBRUARY),
         ("2023-12-31", delivery("ann", "bob", watch_hours_30d=0), "late", None),
-        (JANUARY, delivery("ann", "bob", watch_hours_30d=1), "sealed already and unchanged", None),
+        (JANUARY, delivery("ann", "bob", watch_hours_30d=1), "already sealed and unchanged", None),
     ],
 )
 def test_the_gate_says_where_the_month_stands(sealed, tmp_path, month, files, kind, previous):
@@ -129,7 +129,7 @@ def test_what_was_staged_after_it_was_built_is_not_let_through(sealed, tmp_path)
     sealed.build_month(MARCH, delivery("bob"))
     sealed.stage(MARCH, "labels", delivery("bob", churn_label="False")["labels"])
     before = sealed.contents(ledger=True)
-    with pytest.raises(Refused, match="only 5 of 6 tables of 2024-03-31 are staged, validated and built"):
+    with pytest.raises(Refused, match="only 5 of 6 tables of 2024-03-31 are staged, validated, and built"):
         Run(sealed, MARCH, tmp_path / "month_002").execute("gate")
     with pytest.raises(psycopg.errors.RaiseException, match="only 5 of 6 tables of 2024-03-31"):
         sealed.seal(MARCH)
@@ -140,7 +140,7 @@ def test_what_another_run_has_built_is_not_let_through(sealed, tmp_path):
     sealed.build_month(MARCH, delivery("bob"))
     sealed.run_id = "another"
     sealed.stage_month(MARCH, delivery("bob"))
-    with pytest.raises(Refused, match="only 0 of 6 tables of 2024-03-31 are staged, validated and built"):
+    with pytest.raises(Refused, match="only 0 of 6 tables of 2024-03-31 are staged, validated, and built"):
         Run(sealed, MARCH, tmp_path / "month_002").execute("gate")
 
 

@@ -55,13 +55,13 @@ def test_two_stray_quotes_are_refused_with_their_places(database, load, column, 
     message = str(refused.value)
     assert message.startswith("month_000/users.csv: 2 invalid cells or rows.\n")
     assert re.findall(r"  - line (\d), column (\w+): expected .* found .*", message) == [("3", column), ("4", column)]
-    assert "quotes around the whole cell, and those in it doubled" in message
+    assert "quotes around the whole cell, and doubled quotes inside it" in message
     assert staged(database, "users") == []
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"], ids=["lf", "crlf"])
 def test_a_line_break_in_quotes_is_refused(load, end):  # noqa: F811
-    with pytest.raises(TaskRefused, match=r"line 2, column user_gender: expected a closing quote in the same line"):
+    with pytest.raises(TaskRefused, match=r"line 2, column user_gender: expected a closing quote on the same line"):
         load("users", f'user_id,user_gender{end}ann,"a{end}b"{end}')
 
 

@@ -235,9 +235,9 @@ def test_a_hostile_column_name_is_only_a_name(database, load, name):
     ("header", "words"),
     [
         ("user_id,a\x00b", r"line 1, column 2:\nExpected a printable name of 1 to 63 bytes.\nFound 'a\\x00b'"),
-        ('user_id,"a\nb"', r"line 1, column 2:\nExpected a closing quote in the same line .*\nFound '\"a'"),
+        ('user_id,"a\nb"', r"line 1, column 2:\nExpected a closing quote on the same line .*\nFound '\"a'"),
         ('user_id,churn_"label', "line 1, column 2:\nExpected quotes around the whole cell, .*\nFound 'churn_\"label'"),
-        ('"user_id,churn_label', "line 1, column 1:\nExpected a closing quote in the same line"),
+        ('"user_id,churn_label', "line 1, column 1:\nExpected a closing quote on the same line"),
         ('"user_id"x,churn_label', "line 1, column 1:\nExpected quotes around the whole cell"),
         ("user_id,a\tb", r"line 1, column 2:\nExpected a printable name .*\nFound 'a\\tb'"),
         ("user_id,\u202elebal", r"line 1, column 2:\nExpected a printable name .*\nFound '\\u202elebal'"),
@@ -250,7 +250,7 @@ def test_a_hostile_column_name_is_only_a_name(database, load, name):
         ("user_id,churn_label,USER_ID", "line 1, column 3:\nExpected 'user_id'.\nFound 'USER_ID'"),
         ("user_id, churn_label ", "line 1, column 2:\nExpected 'churn_label'.\nFound ' churn_label '"),
         ("", "line 1:\nExpected column names.\nFound none."),
-        ("user_id," + "x" * 100_000, "line 1:\nExpected column names in less than 65536 bytes.\nFound more"),
+        ("user_id," + "x" * 100_000, "line 1:\nExpected a header of less than 65536 bytes.\nFound a longer one"),
     ],
 )
 def test_a_header_that_is_none_is_refused_with_its_place(database, load, header, words):
@@ -598,14 +598,14 @@ def test_a_large_compressed_file_is_read_block_by_block(database, load):
 @pytest.mark.parametrize(
     ("content", "found"),
     [
-        (LABELS, "a file of another kind"),
-        (b"PK\3\4" + PACKED, "a file of another kind"),
-        (b"\x1f", "a file of another kind"),
-        *((PACKED[:size], "one that is cut off") for size in (2, 9, 15, -9, -8, -4, -1)),
-        (PACKED + PACKED[:-1], "one that is cut off"),
-        (PACKED + b"x", "something else after the compressed data"),
-        (PACKED + LABELS, "something else after the compressed data"),
-        (PACKED + bytes(8) + LABELS, "something else after the compressed data"),
+        (LABELS, "another kind of file"),
+        (b"PK\3\4" + PACKED, "another kind of file"),
+        (b"\x1f", "another kind of file"),
+        *((PACKED[:size], "a truncated one") for size in (2, 9, 15, -9, -8, -4, -1)),
+        (PACKED + PACKED[:-1], "a truncated one"),
+        (PACKED + b"x", "other data after the compressed data"),
+        (PACKED + LABELS, "other data after the compressed data"),
+        (PACKED + bytes(8) + LABELS, "other data after the compressed data"),
         (PACKED[:2] + b"\7" + PACKED[3:], "damaged data (Unknown compression method)"),
         (PACKED[:10] + b"\xff" * 20 + PACKED[30:], "damaged data (Error -3 while decompressing data"),
         (PACKED[:-8] + bytes(4) + PACKED[-4:], "damaged data (CRC check failed"),
@@ -628,7 +628,7 @@ def test_a_large_file_that_is_cut_off_is_refused_for_that_and_not_for_its_rows(d
     content = gzip.compress(f"user_id,failed_payments_90d\nann,many\n{rows}".encode())
     message = refused_load(load, content[:-5], "payments_agg_90d")
     assert (
-        "payments_agg_90d.csv.gz cannot be decompressed.\nExpected a whole gzip file.\nFound one that is cut" in message
+        "payments_agg_90d.csv.gz cannot be decompressed.\nExpected a complete gzip file.\nFound a truncated" in message
     )
     assert nothing_is_loaded(database, "payments_agg_90d")
     report = settings.report_path("streamflow_db", JANUARY, "payments_agg_90d.bad_cells.csv")
@@ -693,7 +693,7 @@ def test_a_compressed_files_bad_cells_are_told_with_their_lines(database, load):
         (gzip.compress(b"user_id,churn_label\n\\.\n"), ", line 2:\nExpected a row.\nFound \\. alone"),
         (
             gzip.compress(PACKED),
-            ", line 1:\nExpected text.\nFound the beginning of a file that is gzip-compressed.\nNothing was loaded.\n",
+            ", line 1:\nExpected text.\nFound the beginning of a gzip-compressed file.\nNothing was loaded.\n",
         ),
     ],
     ids=["0 bytes", "nothing", "no header", "latin-1", "an end mark", "twice"],
@@ -711,7 +711,7 @@ def test_a_compressed_file_without_its_ending_is_told(load):
         assert str(refused.value) == (
             "month_000/labels.csv, line 1:\n"
             "Expected text.\n"
-            "Found the beginning of a file that is gzip-compressed.\n"
+            "Found the beginning of a gzip-compressed file.\n"
             "Nothing was loaded.\n"
             f"What to do: name it labels.csv.gz, then {RUN_AGAIN}"
         )
@@ -722,10 +722,10 @@ def test_two_files_for_a_table_are_one_too_many(database, load, deliveries):
     with pytest.raises(TaskRefused) as refused:
         load("labels", LABELS)
     assert str(refused.value) == (
-        "month_000: labels.csv and labels.csv.gz are both there.\n"
-        "Expected one of them.\n"
+        "month_000: labels.csv and labels.csv.gz both exist.\n"
+        "Expected only one of them.\n"
         "Nothing was read.\n"
-        f"What to do: remove the one that is not meant, then {RUN_AGAIN}"
+        f"What to do: remove the wrong one, then {RUN_AGAIN}"
     )
     assert database.query("select from staging.files") == []
 

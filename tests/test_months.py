@@ -91,7 +91,7 @@ def test_what_is_no_date_is_refused_with_the_form_that_is_expected(text):
 
 def test_before_the_first_month_there_is_no_delivery():
     with pytest.raises(
-        MonthError, match=r"(?s)2023-12-31 lies before the first month, 2024-01:.* 2024-01-31 .*streamflow_first_month"
+        MonthError, match=r"(?s)2023-12-31 is before the first month, 2024-01:.* 2024-01-31 .*streamflow_first_month"
     ):
         Month.parse("2023-12-31").folder("2024-01")
 
@@ -150,7 +150,7 @@ def test_a_number_has_one_name():
 
 
 def test_before_the_first_month_there_is_no_delivery_whatever_its_folder_is_called():
-    with pytest.raises(MonthError, match="2023-12-31 lies before the first month, 2024-01"):
+    with pytest.raises(MonthError, match="2023-12-31 is before the first month, 2024-01"):
         Month.parse("2023-12-31").folder("2024-01", "{month}")
 
 
@@ -177,7 +177,7 @@ def test_a_setting_that_names_no_folders_is_refused(monkeypatch, pattern):
         settings.month_folder()
     setting, expected, found, to_do = refused.value.facts
     assert "[streamflow] month_folder (AIRFLOW__STREAMFLOW__MONTH_FOLDER)" in setting
-    assert expected.startswith("Expected a name with either {number} or {month} in it, once")
+    assert expected.startswith("Expected a name that contains either {number} or {month}, once")
     assert found == f"Found {pattern!r}."
     assert to_do.startswith("What to do: set it, for example to month_{number} (month_000) or {month} (2024-01)")
 

@@ -244,7 +244,7 @@ def test_a_broken_row_is_named_by_line_user_and_value(run):
     page = settings.report_path("streamflow_db", JANUARY, "users.html")
     between = "values must be greater than or equal to 2000-01-01 and less than or equal to 2024-01-31"
     assert said == [
-        "users of 2024-01-31: 3 of 16 rules are broken.",
+        "users of 2024-01-31: 3 of 16 rules failed.",
         "  - column user_id: values must never be null (expect_column_values_to_not_be_null): 2 of 9 rows",
         "      lines 9, 10: user_id NULL",
         f"  - column user_id: values must be unique ({UNIQUE}): 2 of 9 rows",
@@ -312,7 +312,7 @@ def test_a_file_that_has_gone_since_is_said(run):
     deliver(run, [*good(2), {"user_id": "ann", "signup_date": "2024-02-01"}])
     run.stage("stage", "load")
     (run.folder / "users.csv").unlink()
-    assert "month_000/users.csv cannot be read any more: no lines can be named." in refusal(run)
+    assert "month_000/users.csv can no longer be read, so line numbers are missing." in refusal(run)
 
 
 @pytest.mark.parametrize("kind", ["a link out of the folder", "a pipe"])
@@ -326,7 +326,7 @@ def test_what_is_put_in_the_files_place_is_not_read(run, tmp_path_factory, kind)
         os.mkfifo(file)
     else:
         file.symlink_to(elsewhere)
-    assert "month_000/users.csv cannot be read any more: no lines can be named." in refusal(run)
+    assert "month_000/users.csv can no longer be read, so line numbers are missing." in refusal(run)
 
 
 def test_a_file_that_has_changed_since_is_warned_of_when_what_is_staged_passes(run, database):

@@ -118,12 +118,12 @@ def test_run_for_no_month_is_refused_and_says_why(airflow, webhook):
     assert airflow.end_of(within_a_month) == airflow.end_of(no_month) == airflow.end_of(two_months) == "failed"
     assert airflow.reason(within_a_month, "check_month") == (
         "as_of must be a month's last day.\n"
-        "Found: 2024-02-15, which is within a month.\n"
+        "Found: 2024-02-15, which is not the last day of its month.\n"
         "What to do: trigger a run with the param as_of 2024-02-29 for that month"
     )
     assert airflow.reason(no_month, "check_month").startswith("This run has no data interval, so it names no month.")
     assert airflow.reason(two_months, "check_month") == (
-        "This run's logical date is 2024-02-28 22:00 UTC, which is not the same day everywhere.\n"
+        "This run's logical date is 2024-02-28 22:00 UTC, which is a different day in different time zones.\n"
         "It means 2024-01-31 in one time zone and 2024-02-29 in another.\n"
         "What to do: trigger a run with the param as_of, 2024-01-31 or 2024-02-29"
     )

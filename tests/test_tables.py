@@ -53,13 +53,13 @@ MORE = "  - name: {}\n    type: text\n    about: more\n"
         ("    about: the user has left\n", "", ["columns churn_label about:", "Field required."]),
         ("name: churn_label", "name: Churn", ["columns Churn name:", "Found 'Churn'."]),
         ("name: churn_label", f"name: {'c' * 50}", ["at most 43 characters"]),
-        ("name: churn_label", "name: as_of", ["as_of is a name that the pipeline gives itself."]),
-        ("name: churn_label", "name: order", ["order is a word of SQL"]),
-        ("name: churn_label", "name: month", ["month is a name that the pipeline gives itself."]),
+        ("name: churn_label", "name: as_of", ["as_of is a name that the pipeline itself uses."]),
+        ("name: churn_label", "name: order", ["order is a reserved word of SQL"]),
+        ("name: churn_label", "name: month", ["month is a name that the pipeline itself uses."]),
         ("name: churn_label", 'name: "a;b"', ["Found 'a;b'."]),
         ("name: churn_label", "name: 1", ["columns 1 name:", "Found 1."]),
         (LABELS, LABELS + LABELS, ["churn_label is there twice."]),
-        (LABELS, LABELS + "    optional: true\n" + MORE.format("why"), ["optional ones come last"]),
+        (LABELS, LABELS + "    optional: true\n" + MORE.format("why"), ["optional ones must come last"]),
         (LABELS, LABELS + "    optional: often\n", ["columns churn_label optional:", "Found 'often'."]),
         (LABELS, LABELS + "    since: 2024-02\n", ["churn_label has since, so it must be optional."]),
         (LABELS, LABELS + "    since: 2024-13\n", ["columns churn_label since:", "Found '2024-13'."]),
@@ -67,7 +67,7 @@ MORE = "  - name: {}\n    type: text\n    about: more\n"
         (f"columns:\n{LABELS}", "", ["columns:", "Field required."]),
         ("refers_to: users", "refers_to: people", ["refers_to:", "Expected one of labels,", "Found 'people'."]),
         ("refers_to: users", "refers_to: labels", ["Found labels → labels."]),
-        ("refers_to: users\n", "", ["expected one table without", "Found labels, users."]),
+        ("refers_to: users\n", "", ["expected exactly one table without", "Found labels, users."]),
         ("snapshots: labels_", "snapshots: users_", ["snapshots:", "Found that of users."]),
         ("snapshots: labels_snapshots", "snapshots: users", ["snapshots:", "Found that of users."]),
         ("about: what", "about: a\nabout: what", ["the key about is there twice", "line 1"]),
@@ -100,7 +100,7 @@ def test_a_table_needs_its_rules(folder):
 
 
 def test_no_tables_at_all_is_told(tmp_path):
-    with pytest.raises(TablesError, match=r"expected a folder with a table\.yaml per table; found none"):
+    with pytest.raises(TablesError, match=r"expected one folder with a table\.yaml per table; found none"):
         read_tables(tmp_path)
 
 

@@ -272,10 +272,10 @@ def test_the_task_audits_again_what_it_builds_again(database, other):
     run_to(database, FEBRUARY, "gate")
     other.load_month(MARCH, DELIVERIES[MARCH])
     before = database.contents(ledger=True)
-    with pytest.raises(TaskRefused, match="Sealed snapshots would change: 2024-02-29 comes late") as refused:
+    with pytest.raises(TaskRefused, match="Sealed snapshots would change: 2024-02-29 is late") as refused:
         run_task("seal", database, FEBRUARY)
     assert "  - 2024-03-31 subscriptions: 2 rows changed" in str(refused.value)
-    assert "What to do: if that is right, run the month with the params as_of=2024-02-29 and" in str(refused.value)
+    assert "What to do: if this is intended, run the month with the params as_of=2024-02-29 and" in str(refused.value)
     assert database.contents(ledger=True) == before
 
 
@@ -284,7 +284,7 @@ def test_the_task_gives_up_where_others_seal_again_and_again(database, other, mo
     other.load_month(JANUARY, DELIVERIES[JANUARY])
     before = database.contents(ledger=True)
     monkeypatch.setattr("streamflow.seal.SealOperator._build_again", lambda self, context: None)
-    with pytest.raises(TaskNotYet, match="Other runs have sealed months 3 times"):
+    with pytest.raises(TaskNotYet, match="Other runs sealed months 3 times"):
         run_task("seal", database, FEBRUARY)
     assert database.contents(ledger=True) == before
 
@@ -433,7 +433,7 @@ def test_what_was_built_again_after_the_gate_is_audited_again_before_it_is_seale
     database.stage(FEBRUARY, "labels", delivery("nobody")["labels"])
     database.build(FEBRUARY, "labels")
     before = database.contents(ledger=True)
-    with pytest.raises(psycopg.errors.SerializationFailure, match="were built again since the gate has passed them"):
+    with pytest.raises(psycopg.errors.SerializationFailure, match="were built again after they passed the gate"):
         database.seal(FEBRUARY, gate=passed | {"warnings": []})
     with pytest.raises(TaskRefused, match=r"Rows without a user:\n  - labels of 2024-02-29: 1 row.* 'nobody'"):
         run_task("seal", database, FEBRUARY, gate=passed)

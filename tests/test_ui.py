@@ -89,8 +89,8 @@ def test_the_graph_shows_a_group_a_table(browser):
 def test_the_form_says_what_the_params_mean_and_takes_no_wrong_date(browser):
     browser.click("//button[@data-testid='trigger-dag-button']")
     said = browser.read(DIALOG, "Month end", "Restate")
-    assert "The month to load, by its last day (2024-01-31). Empty: the data interval decides." in said
-    assert "Yes, change what is already sealed" in said
+    assert "Last day of the month to load (2024-01-31). If empty, the data interval decides." in said
+    assert "Allow changes to sealed months" in said
     assert "Month end\n*" not in said  # it may stay empty
     assert browser.see(SUBMIT).is_enabled()
     browser.type("//*[@id='element_as_of']", "31.1.2024")
@@ -147,9 +147,7 @@ def test_the_log_of_a_failing_validation_says_what_is_wrong(browser):
     browser.click("//button[@data-testid='grid-view-button']")
     browser.click("//button[@data-testid='expand-all-button']")
     browser.click(cell(MARCH, "labels.validate"))
-    said = browser.read(
-        LOG, "labels of 2024-03-31: 1 of 6 rules are broken.", "What to do: correct labels.csv, then run"
-    )
+    said = browser.read(LOG, "labels of 2024-03-31: 1 of 6 rules failed.", "What to do: correct labels.csv, then run")
     assert "column user_id: values must be unique (" in said
     assert "2 of 51 rows" in said
     browser.take_picture("failing")

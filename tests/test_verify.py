@@ -137,14 +137,12 @@ def test_a_run_between_seal_and_upsert_leaves_live_behind(two_months, done):
     for step in two_months.steps(MARCH, delivery("ann", "dot", watch_hours_30d=9)):
         if step == done:
             break
-    missing = (
-        r"usage_agg_30d of 2024-03-31\n.*\n    found 1 row missing, .* 'dot'\n    the run of 2024-03-31 has sealed"
-    )
+    missing = r"usage_agg_30d of 2024-03-31\n.*\n    found 1 row missing, .* 'dot'\n    the run of 2024-03-31 sealed it"
     with pytest.raises(TaskNotYet, match=missing) as behind:
         operator().execute({})  # which is tried again
     message = str(behind.value)
     assert message.startswith("Live is behind the newest snapshot:\n")
-    assert "What to do: let the run of 2024-03-31 end, which brings live there. If it has failed, run the" in message
+    assert "What to do: wait until the run of 2024-03-31 has ended: it brings live to the newest" in message
     assert ("\nusers of 2024-03-31\n" in message) == (done == "seal")
     assert "_snapshots" not in message
 
@@ -153,7 +151,7 @@ def test_a_restatement_between_seal_and_upsert_names_its_own_month(two_months):
     for step in two_months.steps(JANUARY, delivery("ann", "bob", watch_hours_30d=5), restate=True):
         if step == "seal":
             break
-    with pytest.raises(TaskNotYet, match=r"usage_agg_30d of 2024-02-29\n.*\n.*\n    the run of 2024-01-31 has"):
+    with pytest.raises(TaskNotYet, match=r"usage_agg_30d of 2024-02-29\n.*\n.*\n    the run of 2024-01-31 sealed"):
         operator().execute({})
     two_months.load_month(FEBRUARY, delivery("bob", "cid", watch_hours_30d=7))  # whichever run is the next
     assert verify() == ""
@@ -188,7 +186,7 @@ def test_a_crash_of_the_server_leaves_no_word_of_the_run_that_has_sealed(two_mon
             break
     two_months.run_as_admin("truncate staging.runs, staging.files, staging.builds")  # unlogged
     message = verify()
-    assert "or the server crashed before a run had ended.\nWhat to do: run the month again" in message
+    assert "or the server crashed before a run ended.\nWhat to do: run the month again" in message
     two_months.load_month(JANUARY, delivery("ann", "bob"))
     assert verify() == ""
 

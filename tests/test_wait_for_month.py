@@ -89,13 +89,13 @@ def test_a_whole_delivery_lacks_nothing(folder):
 
 
 def test_without_the_folder_all_six_files_are_missing(deliveries):
-    assert missing(deliveries / "month_000", 60) == [f"{name} is not there" for name in FILES]
+    assert missing(deliveries / "month_000", 60) == [f"{name} is missing" for name in FILES]
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_each_file_counts(folder, name):
     (folder / name).unlink()
-    assert missing(folder, 60) == [f"{name} is not there"]
+    assert missing(folder, 60) == [f"{name} is missing"]
     assert sensor().poke({}) is False
 
 
@@ -331,9 +331,9 @@ def test_a_file_that_is_there_plain_and_compressed_is_one_too_many(folder):
     users = (folder / "users.csv").read_bytes()
     compress(folder / "users.csv")
     deliver(folder / "users.csv", users.decode())
-    said = "users.csv and users.csv.gz are both there (remove the one that is not meant)"
+    said = "users.csv and users.csv.gz both exist (remove the wrong one)"
     assert missing(folder, 60) == [said]
-    with pytest.raises(TaskRefused, match=r"(?s)/month_000.\nusers.csv and users.csv.gz are both there \(remove"):
+    with pytest.raises(TaskRefused, match=r"(?s)/month_000.\nusers.csv and users.csv.gz both exist \(remove"):
         sensor().execute({})
     (folder / "users.csv").unlink()
     assert missing(folder, 60) == []
@@ -342,7 +342,7 @@ def test_a_file_that_is_there_plain_and_compressed_is_one_too_many(folder):
 def test_a_link_that_leads_nowhere_is_one_too_many_as_well(folder):
     compress(folder / "users.csv")
     (folder / "users.csv").symlink_to("nowhere")
-    assert missing(folder, 60) == ["users.csv and users.csv.gz are both there (remove the one that is not meant)"]
+    assert missing(folder, 60) == ["users.csv and users.csv.gz both exist (remove the wrong one)"]
 
 
 @pytest.mark.parametrize(
@@ -385,7 +385,7 @@ def since_march(monkeypatch) -> None:
 
 @pytest.mark.parametrize(("as_of", "lacks"), [(JANUARY, []), ("2024-02-29", []), ("2024-03-31", ["visits.csv"])])
 def test_a_file_is_waited_for_from_its_tables_first_month_on(folder, since_march, as_of, lacks):
-    said = [f"{name} is not there" for name in lacks]
+    said = [f"{name} is missing" for name in lacks]
     assert missing(folder, 60, as_of) == said
     assert sensor(as_of=as_of).poke({}) is not bool(said)
     if said:

@@ -1,4 +1,4 @@
-"""Who hears of it when a run fails, or a month is not sealed in time."""
+"""Alerts when a run fails, or when a month is not sealed in time."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from streamflow.months import Month, MonthError
 from streamflow.refusal import RUN_AGAIN
 
 CONNECTION = "streamflow_alerts"
-TIMEOUT = 20  # seconds for a webhook; the dag-processor gives a file's callbacks 50 in all
+TIMEOUT = 20  # seconds for a webhook; the dag-processor allows 50 for all callbacks of a file
 
 
 class Alert(NamedTuple):
-    """What is said: names, dates and links, never a delivered value.
+    """The text of an alert: names, dates, and links, never a delivered value.
 
     Attributes:
-        subject: what happened, in a line.
+        subject: what happened, in one line.
         body: where to look and what to do.
     """
 
@@ -37,19 +37,19 @@ class Alert(NamedTuple):
 
 
 class Notifier(BaseNotifier):
-    """Logs an alert, and sends it by the connection ``streamflow_alerts`` if there is one.
+    """Logs an alert, and sends it through the connection ``streamflow_alerts`` if there is one.
 
-    A connection of type ``smtp`` sends it as an email to the ``recipients`` in its extra, one of type ``http`` posts
-    ``{"text": …}`` to its URL. What goes wrong in sending is logged, and changes nothing else.
+    A connection of type ``smtp`` sends it as an email to the ``recipients`` in its extra. One of type ``http`` posts
+    ``{"text": …}`` to its URL. An error while sending is logged and has no other effect.
 
-    It is a DAG's ``on_failure_callback``, and the callback of a DeadlineAlert, which knows the run only by its record.
+    It is a DAG's ``on_failure_callback``, and the callback of a DeadlineAlert, which only passes the run's record.
     """
 
     def render_template_fields(self, context: Any, jinja_env: Any = None) -> None:
-        """Do nothing: there is nothing to render, and the DAG that `airflow dags test` calls it with cannot."""
+        """Do nothing: there is nothing to render, and the DAG that `airflow dags test` passes could not render it."""
 
     def notify(self, context: Any) -> None:
-        """Compose the alert that the context is about, log it and send it."""
+        """Compose the alert for the context, log it, and send it."""
         alert = self._late_month(context) if "deadline" in context else failed_run(context)
         if alert is None:
             return
@@ -57,41 +57,41 @@ class Notifier(BaseNotifier):
         try:
             send(alert)
         except AirflowNotFoundException:
-            self.log.info("There is no connection %s: the alert is in this log only.", CONNECTION)
+            self.log.info("There is no connection %s: the alert is only in this log.", CONNECTION)
         except Exception as error:
             self.log.error(
-                "The alert could not be sent by the connection %s: %s: %s", CONNECTION, type(error).__name__, error
+                "The alert could not be sent through the connection %s: %s: %s", CONNECTION, type(error).__name__, error
             )
 
     def _late_month(self, context: Any) -> Alert | None:
-        """Return the alert of a deadline that has passed; None if it is not for a month that is late."""
+        """Return the alert for a deadline that has passed; None if no month is late."""
         run = SimpleNamespace(**context["dag_run"])
         for name in ("queued_at", "run_after", "logical_date", "data_interval_end"):
             setattr(run, name, _time(getattr(run, name)))
         try:
             month = run_month(run)
-        except MonthError as error:  # check_month has refused the run, and its failure has been told
+        except MonthError as error:  # check_month has rejected the run, and there was an alert for that
             self.log.info("Nothing is late: %s", error)
             return None
         try:
-            if is_sealed(month):  # by another run, or the run was to restate it
+            if is_sealed(month):  # by another run, or before this run, which restates it
                 self.log.info("Nothing is late: %s is sealed.", month)
                 return None
         except Exception as error:
-            self.log.warning("Whether %s is sealed cannot be seen: %s", month, error)
+            self.log.warning("Could not check whether %s is sealed: %s", month, error)
         deadline = _time(context["deadline"]["deadline_time"])
         return Alert(
             f"{run.dag_id} is late: {month} is not sealed",
             f"Run: {run.dag_run_id}\n"
-            f"It was queued at {_minute(run.queued_at)}, was to be done by {_minute(deadline)}, and is {run.state}\n"
+            f"It was queued at {_minute(run.queued_at)}, was due by {_minute(deadline)}, and is {run.state}\n"
             f"Where to look: {run_url(run.dag_id, run.dag_run_id)}\n"
-            "What to do: if wait_for_month is waiting, its log names the files that have not come.\n"
+            "What to do: if wait_for_month is waiting, its log names the missing files.\n"
             "If a task has failed, the end of its log says what was found and what to do.",
         )
 
 
 def seal_deadline() -> DeadlineAlert | None:
-    """Return the deadline of a month's run, which is queued on the first of the next month; None if none is set."""
+    """Return the deadline of a month's run, which is queued on the first of the next month; None if not set."""
     days = settings.seal_within_days()
     if not days:
         return None
@@ -103,10 +103,10 @@ def seal_deadline() -> DeadlineAlert | None:
 
 
 def failed_run(context: Any) -> Alert:
-    """Return the alert of a run that has failed.
+    """Return the alert for a run that has failed.
 
     Args:
-        context: that of the task that failed last; without a task (a deadlock, say) only ``dag`` and ``run_id``.
+        context: that of the task that failed last; without a task (such as in a deadlock), only ``dag`` and ``run_id``.
     """
     dag, run_id, task = context["dag"], context["run_id"], context.get("ti")
     subject = f"{dag.dag_id} failed"
@@ -122,23 +122,23 @@ def failed_run(context: Any) -> Alert:
         subject,
         f"Run: {run_id}\n"
         f"{log}"
-        f"All its tasks: {run_url(dag.dag_id, run_id)}\n"
-        "What to do: the end of the failed task's log says what was expected, what was found and what to do.\n"
-        f"Then {RUN_AGAIN if 'as_of' in dag.params else 'trigger the DAG once more'}.",
+        f"All tasks: {run_url(dag.dag_id, run_id)}\n"
+        "What to do: the end of the failed task's log says what was expected, what was found, and what to do.\n"
+        f"Then {RUN_AGAIN if 'as_of' in dag.params else 'trigger the DAG again'}.",
     )
 
 
 def run_month(run: Any) -> Month:
-    """Return the month that a run is for, by its record.
+    """Return the month that a run is for, from its record.
 
     Raises:
-        MonthError: if it is for no month.
+        MonthError: if it names no valid month.
     """
     return month_of((run.conf or {}).get("as_of"), run, run.data_interval_end)
 
 
 def is_sealed(month: Month) -> bool:
-    """Return whether a month is sealed, in whichever revision."""
+    """Return whether a month is sealed, in any revision."""
     found = PostgresHook("streamflow_db").get_first(
         "select exists (select from public.sealed_months where as_of = %s)", parameters=(month.as_of,)
     )
@@ -152,11 +152,11 @@ def run_url(dag_id: str, run_id: str) -> str:
 
 
 def send(alert: Alert) -> None:
-    """Send an alert by the connection.
+    """Send an alert through the connection.
 
     Raises:
         AirflowNotFoundException: if there is no connection.
-        Exception: whatever goes wrong in sending.
+        Exception: any error while sending.
     """
     connection = BaseHook.get_connection(CONNECTION)
     if connection.conn_type == "smtp":
@@ -178,7 +178,7 @@ def send_email(alert: Alert, connection: Any) -> None:
 
 
 def post(alert: Alert, connection: Any) -> None:
-    """Post an alert to a webhook: the connection's host and, if it has one, its password as the path's secret end."""
+    """Post an alert to a webhook: the connection's host plus, if it has one, its password as the secret last part."""
     import httpx
 
     url = connection.host or ""
@@ -192,7 +192,7 @@ def post(alert: Alert, connection: Any) -> None:
 
 
 def _time(value: Any) -> dt.datetime | None:
-    """Read a time that has been JSON."""
+    """Return a time that may have been converted to JSON."""
     return dt.datetime.fromisoformat(value) if isinstance(value, str) else value
 
 

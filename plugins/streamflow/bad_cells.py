@@ -1,4 +1,4 @@
-"""What is wrong in a CSV file that was refused: every cell and row, not only the first."""
+"""Finds everything that is wrong in a rejected CSV file: all bad cells and rows, not only the first."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from streamflow.cells import expected, is_odd
 from streamflow.lines import MAX_LINE, EndlessLine, find_misquoted, has_misquoted, whole_lines
 from streamflow.plain import as_cell, show
 
-_SIZE = 1 << 18  # bytes that are looked at together: what bounds the memory, whatever the rows are like
+_SIZE = 1 << 18  # bytes that are checked together; bounds the memory, whatever the rows are like
 _QUOTED = re.compile(r'(?<![^,])"(?:[^"]|"")*"')
-_NOTHING = "\ufdd0"  # stands for "", which csv does not tell from an empty cell; no character of any text
+_NOTHING = "\ufdd0"  # stands for "", which csv does not distinguish from an empty cell; not a character of any text
 
 
 class BadCell(NamedTuple):
-    """One thing that is wrong.
+    """A bad cell or row.
 
     Attributes:
-        line: where it is, as an editor counts lines.
-        column: its column; empty if it is the row that is wrong.
-        value: the cell; of a row, what is wrong with it.
+        line: its line number, counted as in an editor.
+        column: its column; empty if the whole row is bad.
+        value: the cell's value, or what is wrong with the row.
         expected: what should be there.
     """
 
@@ -33,7 +33,7 @@ class BadCell(NamedTuple):
     expected: str
 
     def describe(self, shows_values: bool) -> str:
-        """Say it in a line of plain characters; a cell's value only if it may be shown."""
+        """Return it as one line of plain text, with the cell's value only if it may be shown."""
         if not self.column:
             return f"line {self.line}: expected {self.expected}, found {self.value}"
         found = f", found {show(self.value)}" if shows_values else ""
@@ -43,22 +43,22 @@ class BadCell(NamedTuple):
 def find_bad_cells(
     file: IO[bytes], header: Sequence[str], types: dict[str, str], invalid: Callable[[str, list[str]], set[str]]
 ) -> Iterator[BadCell]:
-    """Yield every row with too few or too many cells and every cell that is misquoted or not of its type, in order.
+    """Yield every row with too few or too many cells, and every cell that is misquoted or not of its type, in order.
 
     Args:
         file: the file, opened in binary mode; read from its beginning to its end.
         header: the names of its columns.
-        types: PostgreSQL's type of the columns that are not text.
-        invalid: which of some distinct values are not of a type: ``invalid("date", ["31/01/2024"])``.
+        types: PostgreSQL types of the columns that are not text.
+        invalid: returns which of some distinct values are not of a type: ``invalid("date", ["31/01/2024"])``.
     """
-    csv.field_size_limit(2 * MAX_LINE)  # csv's own limit is less than a row may have
+    csv.field_size_limit(2 * MAX_LINE)  # csv's default limit is smaller than the longest row
     file.seek(0)
     end = "\r\n" if file.readline().endswith(b"\r\n") else "\n"
     try:
         for first, lines in whole_lines(file, _SIZE, line=2):
             yield from _find_in(first, lines, end, header, types, invalid)
     except EndlessLine as endless:
-        what = "a longer one; nothing after it was looked at"
+        what = "a longer one; the rest of the file was not checked"
         yield BadCell(endless.line, "", what, f"a row of at most {MAX_LINE} bytes")
 
 
@@ -70,12 +70,12 @@ def _find_in(
     types: dict[str, str],
     invalid: Callable[[str, list[str]], set[str]],
 ) -> list[BadCell]:
-    """Return what is wrong in some lines, the first of which has the number ``first``."""
+    """Return the bad cells and rows of some lines; ``first`` is the number of the first line."""
     may_be_misquoted = has_misquoted(lines)
     bad_cells, rows = [], []
     if not lines.endswith(b"\n"):  # the file's last line
         lines += end.encode()
-    # a file that is no UTF-8 is refused for that before anyone looks for cells
+    # a file that is not UTF-8 is rejected before this
     for number, line in enumerate(lines.decode(errors="replace").removesuffix("\n").split("\n"), start=first):
         text = line.removesuffix(end[:-1])
         misquoted = find_misquoted(text.removesuffix("\r")) if may_be_misquoted else None
@@ -104,29 +104,29 @@ def _find_in(
 
 
 def _cells(line: str) -> list[str]:
-    """Return the cells of a line; those that are nothing but a pair of quotes, which are no NULL, are ``_NOTHING``."""
+    """Return the cells of a line. A cell that is just a pair of quotes, which is not NULL, becomes ``_NOTHING``."""
     if '""' in line:
         line = _QUOTED.sub(lambda cell: _NOTHING if cell[0] == '""' else cell[0], line)
     return next(csv.reader([line]), [])
 
 
 def _describe_end(end: str) -> tuple[str, str]:
-    """Say what is wrong with a row that ends otherwise than the header does, and what it should be."""
+    """Return what is wrong with a row that does not end like the header, and what it should be."""
     if end == "\n":
         return "a carriage return", "a row that ends in LF alone, as the header does"
     return "LF alone, or a carriage return within it", "a row that ends in CR LF, as the header does"
 
 
 def find_lines(file: IO[bytes], users: Collection[str | None]) -> dict[str | None, list[int]]:
-    """Return the lines of some users' rows, as an editor counts lines.
+    """Return the line numbers of some users' rows, counted as in an editor.
 
     Args:
         file: a file that was loaded, opened in binary mode; read from its beginning to its end.
-        users: their ids; None for the rows that have none.
+        users: their ids; None for rows without one.
     """
     file.seek(0)
     key = _cells(file.readline().decode("utf-8-sig")).index("user_id")
-    wanted = {"" if user is None else user or _NOTHING: user for user in users}  # as _cells tells them apart
+    wanted = {"" if user is None else user or _NOTHING: user for user in users}  # as _cells returns them
     found: dict[str | None, list[int]] = {user: [] for user in users}
     for number, line in enumerate(file, start=2):
         cells = _cells(line.decode().rstrip("\r\n"))
@@ -138,13 +138,13 @@ def find_lines(file: IO[bytes], users: Collection[str | None]) -> dict[str | Non
 def write_bad_cells(
     bad_cells: Iterable[BadCell], path: Path, first: int, shows_values: bool
 ) -> tuple[int, list[BadCell]]:
-    """Write all bad cells to a CSV file, in a folder that is made if need be.
+    """Write all bad cells to a CSV file, and create its folder if needed.
 
     Args:
-        bad_cells: what is wrong.
+        bad_cells: the bad cells and rows.
         path: the file.
         first: how many of them to return.
-        shows_values: whether the delivered values may be in it.
+        shows_values: whether the file may contain delivered values.
 
     Returns:
         How many bad cells there are, and the first of them.

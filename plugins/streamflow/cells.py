@@ -1,7 +1,7 @@
-"""How a cell may be written: the spellings that docs/file-format.md lists, which are fewer than PostgreSQL reads.
+"""The accepted spellings of a cell. docs/file-format.md lists them; PostgreSQL accepts more.
 
-PostgreSQL reads ``0x1F`` and ``1_000`` (from version 16 on) and ``tru`` as well. Such a cell is more often damaged
-than meant, and other readers of the same file find other values in it.
+PostgreSQL also reads ``0x1F`` and ``1_000`` (since version 16) and ``tru``. Such a cell is more likely damaged than
+intended, and other programs read a different value from it.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _SPELLINGS = {
     for kind in kinds
 }
 _LONGEST = 1000  # characters of such a cell
-# Bytes that COPY may quote in an error. While psycopg 3.3 sends, it does not read: a server that has more to say than
-# the socket holds would wait for it to read, and it for the server, for ever.
+# Bytes that COPY may quote in an error. psycopg 3.3 does not read while it sends. If the server's message did not fit
+# into the socket's buffer, client and server would wait for each other forever.
 _QUOTABLE = 1 << 17
 _EXPECTED = {
     "date": "a date (YYYY-MM-DD)",
@@ -37,43 +37,43 @@ _EXPECTED = {
     "integer": "a whole number of at most 2147483647",
     "numeric": "a number (1234.5)",
 }
-# bytes that are alike for the search in has_odd: what is around a value, digits from 1 on, signs, and the letters of
-# tr, tru, fa, fal, fals, ye and of, and of 0x, 0o and 0b; the others are themselves
+# Classes of bytes for the search in has_odd: what surrounds a value, the digits from 1 to 9, signs, and the letters of
+# tr, tru, fa, fal, fals, ye, and of, and of 0x, 0o, and 0b. Any other byte is a class of its own.
 _ALIKE = {",": '" \t\v\f\r\n', "1": "23456789", "+": "-", "x": "XoObB", "t": "TfFyY", "a": "ArRuUlLeE", "s": "S"}
 _CLASSES = bytes.maketrans(
     "".join(_ALIKE.values()).encode(), "".join(one * len(others) for one, others in _ALIKE.items()).encode()
 )
-_REACH = 4  # bytes after the first that a search looks at
+_REACH = 4  # bytes that a search examines after the first one
 _ODD_LETTERS = [bytes((letter,)) for letter in b"_xXoObB"]
 
 
 def base(kind: str) -> str:
-    """Return a type of PostgreSQL without its modifier: ``numeric`` of ``numeric(10,2)``."""
+    """Return a PostgreSQL type without its modifier: ``numeric`` for ``numeric(10,2)``."""
     return kind.partition("(")[0]
 
 
 def expected(kind: str) -> str:
-    """Say what a cell of a type should be."""
+    """Return what a cell of a type should be, in words."""
     return _EXPECTED.get(base(kind), f"a value of type {kind}")
 
 
 def is_odd(kind: str, value: str) -> bool:
-    """Tell whether no value of a type is written so, even if PostgreSQL may read it."""
+    """Return whether a cell is not an accepted spelling of its type, even if PostgreSQL may read it."""
     spelling = _SPELLINGS.get(base(kind))
     return spelling is not None and (len(value) > _LONGEST or not spelling.fullmatch(value))
 
 
 def has_odd(lines: bytes, kinds: Sequence[str]) -> bool:
-    """Tell whether some cell is written as only PostgreSQL reads it; of what it refuses by itself nothing is said.
+    """Return whether a cell has a spelling that only PostgreSQL accepts. Cells that it rejects too are not looked for.
 
-    Two steps, because a million rows may not take seconds: where do bytes look like one of those spellings, whatever
-    the column, and only there, is it one?
+    It has two steps, because a million rows must not take seconds. First find the places where the bytes look like such
+    a spelling, in any column. Then parse only the lines of those places.
 
     Args:
-        lines: whole lines without misplaced quotes; as many as fit in a block, so that only a long one makes them many.
+        lines: whole lines without misplaced quotes: one block, which is larger than usual only if a line is long.
         kinds: the type of each column.
     """
-    csv.field_size_limit(2 * MAX_LINE)  # csv's own limit is less than a row may have
+    csv.field_size_limit(2 * MAX_LINE)  # csv's default limit is smaller than the longest row
     if len(lines) > _QUOTABLE and any(_is_odd_row(line, kinds) for line in lines.splitlines()):
         return True
     bases = {base(kind) for kind in kinds}
@@ -112,12 +112,12 @@ def _is_odd_row(line: bytes, kinds: Sequence[str]) -> bool:
 
 
 def _booleans(at: Callable[[str, int], Any]) -> Any:
-    """Mark where bytes are like the end of tr, tru, fa, fal, fals, ye or of."""
+    """Mark where bytes look like the end of tr, tru, fa, fal, fals, ye, or of."""
     long = at("a", 2) & (at(",", 3) | at("s", 3) & at(",", 4))
     return at("t", 0) & at("a", 1) & (at(",", 2) | long) | at("x", 0) & at("t", 1) & at(",", 2)
 
 
 def _numbers(at: Callable[[str, int], Any]) -> Any:
-    """Mark where bytes are like the beginning of 0x1F, 0o17 or 0b1, or like the middle of 1_000."""
+    """Mark where bytes look like the beginning of 0x1F, 0o17, or 0b1, or like the middle of 1_000."""
     grouped = (at("0", 0) | at("1", 0)) & at("_", 1) & (at("0", 2) | at("1", 2))
     return (at(",", 0) | at("+", 0)) & at("0", 1) & at("x", 2) | grouped

@@ -1,4 +1,4 @@
-"""The first task: which month is this run for, and may it be?"""
+"""The first task: finds the month that the run is for, and rejects invalid ones."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAME_IT = (
 
 @ends_task
 def check_month(as_of: str, first_month: str, **context: Any) -> dict[str, str]:
-    """Refuse a run that names no month that can have been delivered.
+    """Return the run's month and its folder; reject a month that cannot have been delivered.
 
     Args:
         as_of: the run's param, empty if the data interval decides.
@@ -32,20 +32,20 @@ def check_month(as_of: str, first_month: str, **context: Any) -> dict[str, str]:
         The month's ``as_of`` and ``folder``.
 
     Raises:
-        TaskRefused: for a date that is not a month end, one in the future or before the first month, a run without
-            data interval, and one whose logical date can mean two months or whose interval Airflow took from the clock;
-            and for a setting ``month_folder`` that names no folders.
+        TaskRefused: if the date is not a month end, in the future, or before the first month; if the run has no data
+            interval, its logical date may mean two months, or Airflow took its interval from the clock; or if the
+            setting ``month_folder`` is not a valid pattern.
     """
     month = month_of(as_of, context["dag_run"], context.get("data_interval_end"))
     folder = month.folder(first_month, settings.month_folder())
     if month.as_of > (today := dt.datetime.now(dt.UTC).date()):
-        raise MonthError(f"as_of {month} lies in the future.", f"Today is {today} (UTC).", to_do=NAME_IT)
+        raise MonthError(f"as_of {month} is in the future.", f"Today is {today} (UTC).", to_do=NAME_IT)
     log.info("This run is for the month that ends on %s: delivery %s.", month, folder)
     return {"as_of": str(month), "folder": folder}
 
 
 def month_of(as_of: str | None, run: Any, interval_end: dt.datetime | None) -> Month:
-    """Return the month that a run means.
+    """Return the month that a run is for.
 
     Args:
         as_of: the run's param, if it has a value.
@@ -53,7 +53,8 @@ def month_of(as_of: str | None, run: Any, interval_end: dt.datetime | None) -> M
         interval_end: the end of its data interval, if it has one.
 
     Raises:
-        MonthError: if its date is not a month end, its logical date can mean two, or its interval comes from the clock.
+        MonthError: if it has no interval or its date is not a month end, its logical date may mean two months, or its
+            interval comes from the clock.
     """
     if as_of:
         return Month.parse(as_of)
@@ -65,16 +66,16 @@ def month_of(as_of: str | None, run: Any, interval_end: dt.datetime | None) -> M
 
 
 def _check_logical_date(run: Any, interval_end: dt.datetime) -> None:
-    """Refuse a run whose data interval is not what a person can only have meant by its logical date."""
+    """Reject a run unless its logical date can only mean the month of its data interval."""
     meant = months_meant(run.logical_date)
     date = f"This run's logical date is {run.logical_date:%Y-%m-%d %H:%M} UTC"
     if interval_end == run.logical_date and len(meant) > 1:
         raise MonthError(
-            f"{date}, which is not the same day everywhere.",
+            f"{date}, which is a different day in different time zones.",
             f"It means {meant[0]} in one time zone and {meant[1]} in another.",
             to_do=f"trigger a run with the param as_of, {meant[0]} or {meant[1]}",
         )
-    # `airflow dags trigger --logical-date` takes the interval from the time of triggering, not from that date
+    # `airflow dags trigger --logical-date` computes the interval from the time of triggering, not from that date
     from_the_clock = interval_meant(run.run_after).end
     if interval_end == from_the_clock != interval_meant(run.logical_date).end:
         raise MonthError(

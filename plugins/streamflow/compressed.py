@@ -16,24 +16,24 @@ from streamflow.plain import printable
 from streamflow.refusal import RUN_AGAIN, Refusal
 
 SUFFIX = ".gz"
-MAGIC = b"\x1f\x8b"  # what every gzip file begins with
+MAGIC = b"\x1f\x8b"  # the first bytes of every gzip file
 _BLOCK = 1 << 17  # bytes
 
 
 class NotGzip(Refusal):
-    """A file that is called ``.gz`` and cannot be decompressed, or to more than may be."""
+    """A ``.gz`` file that cannot be decompressed, or is too large when decompressed."""
 
 
 def delivered_names(folder: Path, file_name: str) -> list[str]:
-    """Return the names that a file is there under: one, or by mistake both; if it is not there, the usual one."""
+    """Return the names under which a file exists: one, or by mistake both. If it does not exist, its plain name."""
     names = (file_name, f"{file_name}{SUFFIX}")
     return [name for name in names if os.path.lexists(folder / name)] or [file_name]
 
 
 def as_csv(file: IO[bytes], name: str, digest: Any = None) -> IO[bytes]:
-    """Return the CSV file that a delivered file is or, if its name ends in ``.gz``, holds.
+    """Return a delivered file as CSV: the file itself or, if its name ends in ``.gz``, its decompressed content.
 
-    The latter is decompressed as it is read, and its beginning can be sought.
+    The content is decompressed while it is read. It can be read again from the beginning.
 
     Args:
         file: the delivered file, opened in binary mode, at its beginning.
@@ -41,8 +41,8 @@ def as_csv(file: IO[bytes], name: str, digest: Any = None) -> IO[bytes]:
         digest: a hash that is updated with the compressed bytes as they are read; only for a ``.gz``.
 
     Raises:
-        NotGzip: if it is not compressed. While it is read: if it is damaged or cut off, something follows the
-            compressed data, or more than ``settings.max_file_bytes()`` come out of it.
+        NotGzip: if it is not compressed. While it is read: if it is damaged or truncated, if other data follows the
+            compressed data, or if it decompresses to more than ``settings.max_file_bytes()``.
     """
     if not name.endswith(SUFFIX):
         return file
@@ -51,9 +51,9 @@ def as_csv(file: IO[bytes], name: str, digest: Any = None) -> IO[bytes]:
         raise NotGzip(
             f"{name} cannot be decompressed.",
             "Expected a gzip file.",
-            "Found a file of another kind.",
+            "Found another kind of file.",
             "Nothing was loaded.",
-            to_do=f"compress it with gzip or, if it is CSV, name it {Path(name).name.removesuffix(SUFFIX)}, "
+            to_do=f"compress it with gzip or, if it is CSV, rename it {Path(name).name.removesuffix(SUFFIX)}, "
             f"then {RUN_AGAIN}",
         )
     return _Decompressed(_Decompressing(file, name, digest), _BLOCK)
@@ -61,13 +61,13 @@ def as_csv(file: IO[bytes], name: str, digest: Any = None) -> IO[bytes]:
 
 @contextmanager
 def check_whole_first(file: IO[bytes]) -> Iterator[None]:
-    """Let a damaged or too large compressed file be refused for that, not for what comes of it in its rows.
+    """Report a damaged or too large compressed file as such, not as the bad rows that it leads to.
 
     Args:
-        file: what ``as_csv`` has returned.
+        file: the file that ``as_csv`` returned.
 
     Raises:
-        NotGzip: instead of another exception of the block's.
+        NotGzip: in place of the block's own exception.
     """
     try:
         yield
@@ -86,7 +86,7 @@ class _Decompressed(io.BufferedReader):
 
 
 class _Decompressing(io.RawIOBase):
-    """Reads the content of a gzip file; whatever is wrong with that is a refusal that names the file."""
+    """Reads the content of a gzip file. Any error becomes a refusal that names the file."""
 
     def __init__(self, file: IO[bytes], name: str, digest: Any) -> None:
         self._content = gzip.GzipFile(fileobj=_Digesting(file, digest) if digest else file, mode="rb")
@@ -106,12 +106,12 @@ class _Decompressing(io.RawIOBase):
         try:
             size = self._content.readinto(buffer)
         except EOFError:
-            raise self._refuse("one that is cut off") from None
+            raise self._refuse("a truncated one") from None
         except zlib.error as error:
             raise self._refuse(f"damaged data ({printable(str(error))})") from None
         except gzip.BadGzipFile as error:
-            is_next = str(error).startswith("Not a gzipped file")  # the first one has begun as it should
-            what = "something else after the compressed data" if is_next else f"damaged data ({printable(str(error))})"
+            is_next = str(error).startswith("Not a gzipped file")  # the first one began correctly
+            what = "other data after the compressed data" if is_next else f"damaged data ({printable(str(error))})"
             raise self._refuse(what) from None
         if self._content.tell() > self._limit:
             raise NotGzip(
@@ -126,7 +126,7 @@ class _Decompressing(io.RawIOBase):
     def _refuse(self, found: str) -> NotGzip:
         return NotGzip(
             f"{self._name} cannot be decompressed.",
-            "Expected a whole gzip file.",
+            "Expected a complete gzip file.",
             f"Found {found}.",
             "Nothing was loaded.",
             to_do=f"deliver the file again, then {RUN_AGAIN}",
@@ -134,7 +134,7 @@ class _Decompressing(io.RawIOBase):
 
 
 class _Digesting:
-    """Updates a hash with what is read of a file."""
+    """Updates a hash with the bytes that are read from a file."""
 
     def __init__(self, file: IO[bytes], digest: Any) -> None:
         self._file = file

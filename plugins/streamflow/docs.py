@@ -7,9 +7,9 @@ DAG = """
 
 `wait for the folder → stage → load → validate → snapshot (per table) → gate → seal → upsert live`
 
-The run is for the month that ends with its data interval, or on the param **as_of**. Each table's snapshot is built in
-the schema `staging`; nothing reaches live or a snapshot unless all tables pass. A month that is sealed stays as it is
-unless the run says **restate**.
+The run is for the month that ends with its data interval, or on the date in the param **as_of**. Each table's snapshot
+is built in the schema `staging`; nothing reaches live or a snapshot unless all tables pass. A sealed month does not
+change unless the param **restate** is on.
 
 * Trigger one month: ▶ with the param `as_of` (*Month end*), or with a logical date: a day in the middle of February
   means January in every time zone.
@@ -17,19 +17,20 @@ unless the run says **restate**.
   at a time, so that no month comes late.
 * Correct a sealed month: replace its files, trigger it with `restate` on.
 
-What was loaded, and what it did: table `public.deliveries`.
+The table `public.deliveries` shows what was loaded, and what it changed.
 """
 
 CHECK_MONTH = (
-    "Which month is this run for? Rejects dates that are not a month end, in the future or before the first month."
+    "Finds the month that the run is for. Rejects dates that are not a month end, in the future, or before the first "
+    "month."
 )
 PREPARE = (
-    "Creates the tables and functions if they are not there (`include/sql/schema.sql`), and claims the month for this "
-    "run: another run of the same month, still under way, stops at its next step."
+    "Installs the schema if the database does not have this version of it (`include/sql/schema.sql`), and claims the "
+    "month for this run. Another run of the same month, if any, stops at its next step."
 )
 WAIT_FOR_MONTH = (
-    "Passes when the files of all tables that the month has are in its folder (`users.csv` or `users.csv.gz`), not "
-    "empty, and have not been written to for the settle time. The log says what it still waits for."
+    "Passes when the files of all the month's tables are in its folder (`users.csv` or `users.csv.gz`), not empty, and "
+    "not modified for the settle time. The log says which files are missing."
 )
 STAGE = (
     "Creates the table's empty, unlogged staging table for the month. In months before the table's first one "
@@ -40,18 +41,18 @@ LOAD = (
     "file is only read."
 )
 VALIDATE = (
-    "Checks every staged row against the table's suite in `include/tables/<table>/`. A broken rule fails the task. The "
-    "log names the lines, users and values of a few rows, and the page with all results. Correct the file and "
-    f"{RUN_AGAIN}."
+    "Checks every staged row against the table's suite in `include/tables/<table>/`. A broken critical rule fails the "
+    "task. The log names the lines, users, and values of a few rows, and the page with all results. Correct the file "
+    f"and {RUN_AGAIN}."
 )
 SNAPSHOT = (
-    "Builds the table's snapshot in the schema `staging`: what was delivered, and the earlier snapshot's rows whose "
-    "users were not. If later months are sealed, also the list of their rows that would change. XCom: the counts."
+    "Builds the table's snapshot in the schema `staging`: the delivered rows, and the rows carried forward from the "
+    "previous snapshot. Lists the rows of sealed months that would change, if any. XCom: the counts."
 )
 GATE = (
     "Audits the builds, read-only: all tables are valid, every row has its user, and no sealed snapshot would change "
-    "(or the run's param `restate` allows it). Builds that another run's seal has overtaken are left to `seal`, which "
-    "builds and audits them again."
+    "(or the run's param `restate` allows it). If another run has sealed a month since the builds, `seal` builds and "
+    "audits them again."
 )
 SEAL = (
     "Publishes the builds in one short transaction: attaches them as the month's snapshots, applies the changes to "
@@ -62,14 +63,14 @@ UPSERT = (
     "are gone, leaves identical rows alone. XCom: the counts."
 )
 DROP_STAGING = (
-    "Drops what the run has staged and built. That of a failed run stays for inspection until its next try. If another "
-    "run has sealed a month while this one brought live along, all live tables are brought to that month first."
+    "Drops the run's staging tables and builds. Those of a failed run stay for inspection until its next attempt. If "
+    "another run has sealed a month between two upserts, all live tables are brought to that month first."
 )
 
 VERIFY_DAG = """
-### Is everything as it was sealed?
+### Do the snapshots match the ledger, and live the newest snapshot?
 
-Recomputes the row counts and checksums of every snapshot and compares them with the ledger, and live with the
-newest snapshot. It only reads. Fails with a list of the differences. By hand: `make verify`.
+Recomputes the row counts and checksums of every snapshot and compares them with the ledger, and compares live with the
+newest snapshot. It is read-only. Fails with a list of the differences. By hand: `make verify`.
 """
-VERIFY = "Compares snapshots with the ledger and live with the newest snapshot; fails and names every difference."
+VERIFY = "Compares snapshots with the ledger, and live with the newest snapshot. Fails and names every difference."

@@ -1,4 +1,4 @@
-"""How much a delivery may differ from the month before: bounds as data, and what they allow a given month."""
+"""How much a delivery may differ from the previous month: the bounds, and what they allow in a given month."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ Share = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Bounds(BaseModel):
-    """What ``bounds.json`` says.
+    """The content of ``bounds.json``.
 
     Attributes:
-        what: a sentence per key, for readers.
-        defaults: a bound per key.
-        tables: other bounds of some tables.
+        what: one sentence per key, for readers.
+        defaults: one bound per key.
+        tables: bounds of single tables that override the defaults.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -43,17 +43,17 @@ class Bounds(BaseModel):
 
 
 def read_bounds(table: str) -> dict[str, float]:
-    """Return a table's bounds: the defaults of ``bounds.json``, overridden by what it says of the table.
+    """Return a table's bounds: the defaults of ``bounds.json``, overridden by the table's own.
 
     Returns:
-        ``rows_at_least``, share of the month before's rows below which a file counts as truncated;
-        ``null_share_change_at_most``, in shares of the rows; ``mean_change_at_most``, relative to the mean before;
-        ``users_gone_at_most``, share of the users delivered the month before.
+        ``rows_at_least``, share of the previous month's rows below which a file counts as truncated;
+        ``null_share_change_at_most``, in shares of the rows; ``mean_change_at_most``, relative to the previous mean;
+        ``users_gone_at_most``, share of the users delivered in the previous month.
 
     Raises:
-        TablesError: naming key, what was expected and what was found, if the file is not whole.
+        TablesError: if the file is not valid; names the key, what was expected, and what was found.
     """
-    said = read_json(BOUNDS, "how much a delivery may differ from the month before")
+    said = read_json(BOUNDS, "bounds on how much a delivery may differ from the previous month")
     try:
         bounds = Bounds.model_validate(said)
     except ValidationError as invalid:
@@ -64,18 +64,18 @@ def read_bounds(table: str) -> dict[str, float]:
 def suite_parameters(
     table: Table, bounds: dict[str, float], before: dict[str, Any] | None, left_out: Sequence[str]
 ) -> dict[str, Any]:
-    """Return the values of a suite's parameters: the table's columns, and what compares with the month before.
+    """Return the values of a suite's parameters: the table's columns, and the limits from the previous month.
 
     Args:
         table: the table.
         bounds: its bounds.
         before: ``delivered`` and ``profile`` of the nearest earlier sealed month; None if there is none.
-        left_out: optional columns that the delivery does not have; that they come or go is no drift.
+        left_out: optional columns that the delivery does not have; a column that comes or goes is not drift.
 
     Returns:
         ``columns``, all of the table's with the key; ``rows_min``, and for each column ``<column>_mean_min``,
-        ``…_mean_max``, ``…_not_null_min`` and ``…_not_null_max``; None where there is nothing to compare with, which
-        Great Expectations takes for no bound.
+        ``…_mean_max``, ``…_not_null_min``, and ``…_not_null_max``; None if there is nothing to compare with, which
+        Great Expectations treats as no bound.
     """
     profile = before["profile"] if before else {}
     parameters: dict[str, Any] = {
@@ -97,18 +97,18 @@ def suite_parameters(
 
 
 def parameters_in_words(table: Table, bounds: dict[str, float]) -> dict[str, str]:
-    """Return what stands for the same parameters, and for ``as_of``, where there is no month, as in documentation."""
+    """Return the same parameters, and ``as_of``, in words: for documentation, which has no month."""
     change, points = f"{bounds['mean_change_at_most']:.0%}", f"{bounds['null_share_change_at_most']:g}"
     words = {
         "as_of": "the month's last day",
         "columns": "those of table.yaml",
-        "rows_min": f"{bounds['rows_at_least']:.0%} of the month before's",
+        "rows_min": f"{bounds['rows_at_least']:.0%} of the previous month's",
     }
     for column in table.columns:
         words |= {
-            f"{column}_mean_min": f"the month before's less {change}",
-            f"{column}_mean_max": f"the month before's plus {change}",
-            f"{column}_not_null_min": f"the month before's less {points}",
-            f"{column}_not_null_max": f"the month before's plus {points}",
+            f"{column}_mean_min": f"the previous month's minus {change}",
+            f"{column}_mean_max": f"the previous month's plus {change}",
+            f"{column}_not_null_min": f"the previous month's minus {points}",
+            f"{column}_not_null_max": f"the previous month's plus {points}",
         }
     return words

@@ -1,4 +1,4 @@
-"""What Great Expectations has found, rule by rule, in words that can be read anywhere: log, XCom, ledger and page."""
+"""Great Expectations' results as plain text, rule by rule: for the log, the XCom, the ledger, and the page."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from streamflow import settings
 from streamflow.plain import printable, show
 from streamflow.rules import COLUMNS, QUERY
 
-# whose observed value says something of the table, and nothing of a single row
+# rules whose observed value describes the table, not a single row
 _ABOUT_THE_TABLE = frozenset(
     (
         "expect_column_mean_to_be_between",
@@ -24,8 +24,8 @@ class Example(NamedTuple):
     """A row that breaks a rule.
 
     Attributes:
-        values: its key and what is wrong with it, by column.
-        users: its key; of a query's row that names several, all of them.
+        values: its key and the offending values, by column.
+        users: its key, or all its keys if a query returned several.
     """
 
     values: dict[str, Any]
@@ -33,17 +33,17 @@ class Example(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """What there is to say of one rule. All of it is plain text, in which nothing delivered can act as anything else.
+    """The result of one rule. All of it is plain text, in which delivered values are harmless.
 
     Attributes:
         rule: its name in Great Expectations.
         column: its column; empty if it has none.
-        says: what it asks for.
+        says: what it requires.
         severity: ``critical`` or ``warning``.
-        why: why it is there.
-        verdict: ``passed``, ``failed`` or, of a broken rule of severity warning, ``warning``.
+        why: the reason for the rule.
+        verdict: ``passed``, ``failed``, or ``warning`` for a broken rule of severity warning.
         found: how many rows break it, or what else was found.
-        examples: some of these rows: their lines in the file, and what they say if that may be shown.
+        examples: some of these rows: their line numbers, and their values if those may be shown.
     """
 
     rule: str
@@ -66,12 +66,12 @@ class Finding(NamedTuple):
 
 
 def describe(result: Any, lines: dict[str | None, list[int]], shows_values: bool) -> Finding:
-    """Return what there is to say of a rule's result.
+    """Return the finding for a rule's result.
 
     Args:
         result: an ``ExpectationValidationResult``.
-        lines: the lines of the file that each user is in, as far as they are known.
-        shows_values: whether the text may have delivered values.
+        lines: each user's line numbers in the file, as far as they are known.
+        shows_values: whether the text may contain delivered values.
     """
     config = result.expectation_config
     severity = str(getattr(config.severity, "value", config.severity))
@@ -89,7 +89,7 @@ def describe(result: Any, lines: dict[str | None, list[int]], shows_values: bool
 
 
 def examples(result: Any) -> list[Example]:
-    """Return up to ``settings.SAMPLES`` different rows that break a rule, as far as the result has any."""
+    """Return up to ``settings.SAMPLES`` different rows that break a rule, if the result has any."""
     found = result.result
     column = result.expectation_config.kwargs.get("column")
     if result.expectation_config.type == QUERY:
@@ -116,7 +116,7 @@ def missing_columns(results: Any) -> set[str]:
 
 
 def profile(results: Any, left_out: Sequence[str]) -> dict[str, dict[str, float]]:
-    """Return what the rules on drift have found in columns that are not ``left_out``: mean and not_null, by column."""
+    """Return what the drift rules found, ``mean`` and ``not_null`` by column, without the columns in ``left_out``."""
     kinds = {
         "expect_column_mean_to_be_between": "mean",
         "expect_column_proportion_of_non_null_values_to_be_between": "not_null",
@@ -130,7 +130,7 @@ def profile(results: Any, left_out: Sequence[str]) -> dict[str, dict[str, float]
 
 
 def exception(result: Any) -> str:
-    """Return the first line of what kept a rule from being checked; it may have delivered values."""
+    """Return the first line of the error that kept a rule from being checked; it may contain delivered values."""
     info = result.exception_info
     if "exception_message" not in info:  # one per metric
         info = next(iter(info.values()), {"exception_message": "no reason given"})
@@ -138,11 +138,11 @@ def exception(result: Any) -> str:
 
 
 def _found(result: Any, shows_values: bool) -> str:
-    """Say what a rule has found, without examples."""
+    """Return what a rule has found, without examples."""
     rule, found = result.expectation_config.type, result.result
     if not found:
         reason = exception(result)
-        if not shows_values:  # the database quotes what it cannot take; the error's name comes first
+        if not shows_values:  # the database quotes the value that it rejects; the error's name comes first
             reason = reason.partition(")")[0].lstrip("(") if reason.startswith("(") else "the reason may not be shown"
         return f"could not be checked: {printable(reason)}"
     if "unexpected_count" in found and "element_count" not in found:  # a rule on the distinct values
@@ -165,7 +165,7 @@ def _found(result: Any, shows_values: bool) -> str:
 
 
 def _in_words(found: list[Example], lines: dict[str | None, list[int]], shows_values: bool) -> Iterator[str]:
-    """Yield for each example, in the order of the file, where it is and, if that may be shown, what it says."""
+    """Yield each example, in the order of the file: its line numbers and, if they may be shown, its values."""
     places = [sorted({line for user in example.users for line in lines.get(user, [])}) for example in found]
     for known, example in sorted(zip(places, found, strict=True), key=lambda one: one[0]):
         said = ", ".join(f"{name} {show(value)}" for name, value in example.values.items()) if shows_values else ""
@@ -184,7 +184,7 @@ def _count(rows: int) -> str:
 
 
 def _name(column: str) -> str:
-    """Return a column's name from a file's header; a strange one in quotes."""
+    """Return a column name from a file's header, in quotes if it is not an identifier."""
     return column if column.isidentifier() else show(column)
 
 
@@ -193,20 +193,20 @@ def _mismatched(result: Any) -> dict[str, list[str]]:
 
 
 def wording(config: Any) -> str:
-    """Return Great Expectations' own words for what a rule asks for; empty if it has none.
+    """Return Great Expectations' own description of a rule; empty if it has none.
 
-    They come from the suite and its parameters alone, so no delivered value is ever in them.
+    It is made from the suite and its parameters only, so it never contains a delivered value.
     """
     from great_expectations.expectations.registry import get_renderer_impl
 
     if config.type == COLUMNS:
-        return "the columns must be those that were agreed on"  # all of them is more than a line
+        return "columns must be those of table.yaml"  # the whole list does not fit on a line
     _, render = get_renderer_impl(config.type, "renderer.prescriptive") or (None, None)
     if render is None or config.type == QUERY:
         return ""
     try:
         contents = render(configuration=config, runtime_configuration={"include_column_name": False})
-    except Exception:  # words are all that is lost
+    except Exception:  # only the description is lost
         return ""
     for content in contents:
         said = getattr(content, "string_template", None)

@@ -22,11 +22,11 @@ _MAX_EXAMPLES = 20  # lines of the log
 
 
 class GateOperator(SqlStepOperator):
-    """Let the month through, or say why not. Read-only.
+    """Pass the month, or say why not. Read-only.
 
     Args:
-        changes_sql: query for what would change in sealed months (templated).
-        kwargs: SqlStepOperator's.
+        changes_sql: query for the changes that sealed months would get (templated).
+        kwargs: arguments of SqlStepOperator.
 
     Returns (XCom):
         What :func:`audit` returns.
@@ -44,31 +44,31 @@ class GateOperator(SqlStepOperator):
 
     @ends_task
     def execute(self, context: Any) -> dict[str, Any]:
-        """Ask the database, and decide."""
+        """Query the database, and decide."""
         state = super().execute(context)
         return audit(self.get_db_hook(), self.conn_id, state, context["params"]["restate"], self.changes_sql)
 
 
 def audit(hook: Any, conn_id: str, state: dict[str, Any], restate: bool, changes_sql: str) -> dict[str, Any]:
-    """Say what is odd about a month, and stop it if it must not be published.
+    """Report what is unusual about a month, and stop it if it must not be published.
 
     Args:
-        hook: of the database.
-        conn_id: its connection; the list of all changes is in the folder of its reports.
-        state: what ``tasks/gate.sql`` returns.
+        hook: the database's hook.
+        conn_id: its connection; the list of all changes goes to its reports folder.
+        state: the row that ``tasks/gate.sql`` returns.
         restate: whether sealed snapshots may change.
-        changes_sql: query for what would change in them.
+        changes_sql: query for the changes that they would get.
 
     Returns:
-        ``as_of``, ``month`` (``new``, ``late``, ``restated``, ``sealed already and unchanged``, or ``sealed already,
-        without`` tables that this run adds), ``previous``, the nearest earlier sealed month, ``warnings``, a sentence
-        for each thing that is odd but let through, and ``builds``, those that have passed: seal publishes no others.
+        ``as_of``. ``month``: ``new``, ``late``, ``restated``, ``already sealed and unchanged``, or ``already sealed,
+        without`` tables that this run adds. ``previous``: the nearest earlier sealed month. ``warnings``: one sentence
+        for each thing that is unusual but allowed. ``builds``: the builds that passed; ``seal`` publishes no others.
 
     Raises:
         Refusal: if rows refer to no user, or if sealed snapshots would change without ``restate``.
     """
     report = settings.report_path(conn_id, state["as_of"], "changes.csv")
-    report.unlink(missing_ok=True)  # what an earlier try has found
+    report.unlink(missing_ok=True)  # written by an earlier attempt
     changes, examples = state["sealed_changes"], []
     if changes and settings.shows_values():
         with closing(hook.get_conn()) as connection, connection.cursor(name="changes") as rows:
@@ -84,16 +84,16 @@ def audit(hook: Any, conn_id: str, state: dict[str, Any], restate: bool, changes
     for line in (line for warning in warnings for line in wrap(warning)):
         log.warning("%s", line)
     kind = _kind(state)
-    log.info("The gate is open: %s is %s.", state["as_of"], kind)
+    log.info("The month %s passes the gate: %s.", state["as_of"], kind)
     return {name: state[name] for name in ("as_of", "previous", "builds")} | {"month": kind, "warnings": warnings}
 
 
 def write_changes(rows: Iterable[Sequence[Any]], path: Path) -> list[str]:
-    """Write what would change to a CSV file, and return the changes of the first few users as lines.
+    """Write all changes to a CSV file, and return those of the first few users as lines.
 
     Args:
-        rows: what ``parts/changed_cells.sql`` returns.
-        path: the file, in a folder that is made if need be.
+        rows: the rows that ``parts/changed_cells.sql`` returns.
+        path: the file; its folder is created if needed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     users: set[str] = set()
@@ -118,7 +118,7 @@ def _warnings(state: dict[str, Any], bounds: dict[str, float]) -> list[str]:
     warnings = []
     if same := state["same_files_as"]:
         warnings.append(
-            f"All files are those of {same}, byte for byte: is it the wrong month's folder under this month's name?"
+            f"All files are identical to those of {same}: does this month's folder hold another month's files?"
         )
     before, gone = state["users_before"], state["users_gone"]
     if before and gone / before > bounds["users_gone_at_most"]:
@@ -134,7 +134,7 @@ def _kind(state: dict[str, Any]) -> str:
         if state["sealed_changes"]:
             return "restated"
         new = state["new_tables"]
-        return f"sealed already, without {new}" if new else "sealed already and unchanged"
+        return f"already sealed, without {new}" if new else "already sealed and unchanged"
     if state["newest_sealed"] and state["newest_sealed"] > state["as_of"]:
         return "late"
     return "new"
@@ -155,8 +155,8 @@ def _orphans(orphans: list[dict[str, Any]]) -> Refusal:
             + settings.sample(rows["examples"])
             for rows in orphans
         ),
-        "Expected: every user_id is in the delivered users or in those of the nearest earlier month, in the same case "
-        "and without white space around it.",
+        "Expected every user_id to be in the delivered users or in those of the nearest earlier month, in the same "
+        "case and without white space around it.",
         "Nothing was written.",
         to_do=f"correct the files and {RUN_AGAIN}.",
     )
@@ -164,14 +164,14 @@ def _orphans(orphans: list[dict[str, Any]]) -> Refusal:
 
 def _would_change(state: dict[str, Any], examples: list[str], report: Path) -> Refusal:
     as_of = state["as_of"]
-    why = f"{as_of} comes late"
+    why = f"{as_of} is late"
     if state["is_sealed"]:
         new = state["new_tables"]
-        why = f"{new} for {as_of}, which is sealed without" if new else f"other files for {as_of}, which is sealed"
+        why = f"{as_of} is sealed without {new}" if new else f"different files for {as_of}, which is sealed"
     if examples:
         shown = ["For example:", *examples, f"All of them: {report}"]
     elif settings.shows_values():
-        shown = []  # columns that a file leaves out, or no longer does, and no row changes
+        shown = []  # only the list of columns that a file leaves out changes, and no row
     else:
         shown = ["Users and values are not shown (AIRFLOW__STREAMFLOW__SHOW_VALUES)."]
     return Refusal(
@@ -179,5 +179,5 @@ def _would_change(state: dict[str, Any], examples: list[str], report: Path) -> R
         *_list(state["sealed_changes"]),
         *shown,
         "Nothing was written.",
-        to_do=f"if that is right, run the month with the params as_of={as_of} and restate=true.",
+        to_do=f"if this is intended, run the month with the params as_of={as_of} and restate=true.",
     )

@@ -21,7 +21,7 @@ _DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
 def as_written(name: str) -> str:
-    """Return a column name without what people get wrong: case and surrounding white space."""
+    """Return a column name in lower case and without surrounding white space, which people often get wrong."""
     return name.strip().lower()
 
 
@@ -34,10 +34,10 @@ def read_header(line: bytes, file: str, expected: Sequence[str]) -> list[str]:
         expected: the columns that the table has.
 
     Raises:
-        Refusal: if the line is that of a compressed file, no UTF-8 or longer than 64 KiB, names none of the expected
-            columns, or one of them in another case or with white space around it, or a name is empty, given twice,
-            longer than 63 bytes, one of PostgreSQL's own or not plain printable text: a header is data, and only such
-            names are let near an identifier.
+        Refusal: if the line is gzip-compressed, not UTF-8, or longer than 64 KiB; if it has none of the expected
+            columns, or one of them in another case or with white space around it; if a name is empty, repeated, longer
+            than 63 bytes, a PostgreSQL system column, or not printable. A header is untrusted data, and only names that
+            pass these checks are used as identifiers.
     """
 
     def refuse(wanted: str, found: str, to_do: str = "correct the header", place: str = "") -> Refusal:
@@ -51,9 +51,9 @@ def read_header(line: bytes, file: str, expected: Sequence[str]) -> list[str]:
 
     if line.startswith(MAGIC):
         to_do = "compress it once" if file.endswith(SUFFIX) else f"name it {Path(file).name}{SUFFIX}"
-        raise refuse("text", "the beginning of a file that is gzip-compressed", to_do)
+        raise refuse("text", "the beginning of a gzip-compressed file", to_do)
     if len(line) >= MAX_HEADER:
-        raise refuse(f"column names in less than {MAX_HEADER} bytes", "more")
+        raise refuse(f"a header of less than {MAX_HEADER} bytes", "a longer one")
     as_utf8 = "export the file as UTF-8"
     try:
         text = line.removeprefix(BOM).decode()
@@ -62,16 +62,16 @@ def read_header(line: bytes, file: str, expected: Sequence[str]) -> list[str]:
         raise refuse("UTF-8 text", f"byte 0x{line[error.start]:02x}{hint}", as_utf8) from None
     if "\0" in text[:2]:
         raise refuse("UTF-8 text", "a NUL byte (UTF-16?)", as_utf8)
-    # COPY would look for the other quote in the rows
+    # COPY would look for the closing quote in the rows
     if misquoted := find_misquoted(text.removesuffix("\n").removesuffix("\r")):
         place = f", column {misquoted.cell + 1}"
-        raise refuse(misquoted.expected, show(misquoted.value) if shows_values() else "others", place=place)
+        raise refuse(misquoted.expected, show(misquoted.value) if shows_values() else "something else", place=place)
     try:
         names = next(csv.reader([text]), [])
     except csv.Error as error:
         raise refuse(
             "column names and a line feed",
-            f"another file: {error}",
+            f"something else: {error}",
             "export the file as CSV with a line feed after each row",
         ) from None
     if not names:
@@ -81,21 +81,21 @@ def read_header(line: bytes, file: str, expected: Sequence[str]) -> list[str]:
     if len(names) == 1 and (other := next((mark for mark in _DELIMITERS if mark in text), None)):
         raise refuse(
             "column names separated by commas",
-            f"them separated by {_DELIMITERS[other]}",
+            f"names separated by {_DELIMITERS[other]}",
             "export the file with commas",
         )
     if not {as_written(name) for name in names} & set(expected):
         found = f"none of them in {show(text.strip())}" if shows_values() else "none of them"
-        raise refuse(f"column names ({', '.join(expected)})", found, "put the header in front of the rows")
+        raise refuse(f"column names ({', '.join(expected)})", found, "add the header as the first line")
     for position, name in enumerate(names, start=1):
         place = f", column {position}"
         if not name or not name.isprintable() or len(name.encode()) > _MAX_NAME:
             raise refuse(f"a printable name of 1 to {_MAX_NAME} bytes", show(name), place=place)
         if name in _SYSTEM_COLUMNS:
-            raise refuse("a column of the delivery", f"{name!r}, which is PostgreSQL's own", place=place)
+            raise refuse("a column of the delivery", f"{name!r}, a PostgreSQL system column", place=place)
         if name in names[: position - 1]:
-            raise refuse("each column once", f"{name!r} again", place=place)
-        # the rule on the columns' names does not see their case, and an optional column would be taken as left out
+            raise refuse("each column once", f"{name!r} twice", place=place)
+        # the rule on column names ignores case, and an optional column would count as left out
         if name not in expected and as_written(name) in expected:
             raise refuse(repr(as_written(name)), repr(name), place=place)
     return names

@@ -1,4 +1,4 @@
-"""A CSV file of a delivery as lines. One line is one row: a stray quote can never swallow the rows after it."""
+"""Reads a delivered CSV file as lines. One line is one row: a stray quote can never swallow the rows after it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class EndlessLine(Exception):
 
 
 class Misquoted(NamedTuple):
-    """A cell whose quotes are not those of one whole cell.
+    """A cell with misplaced quotes.
 
     Attributes:
         cell: its number in the row, from 0.
@@ -39,15 +39,15 @@ class Misquoted(NamedTuple):
 
 
 def whole_lines(file: IO[bytes], size: int, line: int = 1) -> Iterator[tuple[int, bytes]]:
-    """Yield a file, from where it stands to its end, in pieces of whole lines, each with its first line's number.
+    """Yield a file, from its current position to its end, in blocks of whole lines, each with its first line's number.
 
     Args:
         file: the file, opened in binary mode.
         size: bytes to read at a time.
-        line: number of the line in which the file stands.
+        line: number of the line at the current position.
 
     Raises:
-        EndlessLine: if a line is too long to be one.
+        EndlessLine: if a line is longer than ``MAX_LINE``.
     """
     begun = b""
     while block := file.read(size):
@@ -62,10 +62,10 @@ def whole_lines(file: IO[bytes], size: int, line: int = 1) -> Iterator[tuple[int
 
 
 def has_misquoted(lines: bytes) -> bool:
-    """Tell, quickly, whether some line has a cell that ``find_misquoted`` would find.
+    """Return, quickly, whether any line has a cell that ``find_misquoted`` would find.
 
-    Quotes open and close by turns (a doubled one closes and opens again): those that open begin a cell, those that
-    close end one, and no line ends in between.
+    Quotes alternate between opening and closing (a doubled quote closes and opens again). An opening quote must begin
+    a cell, a closing one must end it, and no line may end in between.
     """
     if b'"' not in lines:
         return False
@@ -86,7 +86,7 @@ def has_misquoted(lines: bytes) -> bool:
 
 
 def find_misquoted(line: str) -> Misquoted | None:
-    """Return the first cell of a line, given without its end, whose quotes are misplaced; None if there is none."""
+    """Return the first cell with misplaced quotes in a line, given without its end; None if there is none."""
     number, begin = 0, 0
     while cell := _CELL.match(line, begin):
         if cell.end() == len(line):
@@ -94,9 +94,9 @@ def find_misquoted(line: str) -> Misquoted | None:
         number, begin = number + 1, cell.end() + 1
     quoted = _QUOTED.match(line, begin)
     if line.startswith('"', begin) and not quoted:
-        return Misquoted(number, line[begin:], "a closing quote in the same line (no cell has a line break)")
+        return Misquoted(number, line[begin:], "a closing quote on the same line (a cell cannot have a line break)")
     end = quoted.end() if quoted else begin
     value = line[begin:end] + line[end:].partition(",")[0]
     if "\r" in value:
         return Misquoted(number, value, "no line break in a cell")
-    return Misquoted(number, value, "quotes around the whole cell, and those in it doubled")
+    return Misquoted(number, value, "quotes around the whole cell, and doubled quotes inside it")

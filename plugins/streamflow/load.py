@@ -1,4 +1,4 @@
-"""A delivered CSV file, into its staging table, exactly as the file says it."""
+"""Loads a delivered CSV file into its staging table, with exactly the values in the file."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from streamflow.lines import MAX_LINE, EndlessLine, has_misquoted, whole_lines
 from streamflow.refusal import RUN_AGAIN, NotYet, Refusal, ends_task
 from streamflow.tables import Table
 
-_BLOCK = 1 << 16  # bytes a read: little enough that the server has work left while the next are looked at
-_LISTED = 20  # bad cells that the message lists; all of them are in the report
+_BLOCK = 1 << 16  # bytes per read: small enough that the server is still busy while the next block is checked
+_LISTED = 20  # bad cells listed in the message; the report has all of them
 _END_MARK = re.compile(rb"^\\\.\r?$", re.MULTILINE)
 _NOT_LOADED = "Nothing was loaded."
 _CORRECT = f"correct the file, then {RUN_AGAIN}"
@@ -37,14 +37,14 @@ _DELIVER = f"deliver the file itself, then {RUN_AGAIN}"
 class LoadCsvOperator(BaseOperator):
     """Load one file of a delivery with COPY, after giving its staging table the columns that the header names.
 
-    Known columns have live's types, unknown ones are text, missing ones are absent (optional ones NULL), so that
-    the validation after it speaks of the delivery. Everything happens in one transaction; the file is only read.
+    Known columns get live's types, and unknown ones are text. Missing columns stay missing (optional ones are NULL), so
+    that validation sees what was delivered. Everything happens in one transaction. The file is only read.
 
     Args:
-        table: which of the tables.
+        table: the table.
         as_of: the month (templated).
         folder: the month folder, below the path of ``fs_conn_id`` (templated).
-        record_sql: statement that puts the file on record in ``staging.files`` (templated).
+        record_sql: statement that records the file in ``staging.files`` (templated).
         conn_id: connection of the database.
         fs_conn_id: connection whose path holds the month folders.
 
@@ -52,7 +52,8 @@ class LoadCsvOperator(BaseOperator):
         ``file``, ``rows``, ``bytes``, ``sha256``, ``not_delivered`` and ``unknown`` columns.
 
     Raises:
-        TaskRefused: if the file is missing, there both plain and compressed, or no CSV of this table; not retried.
+        TaskRefused: if the file is missing, exists both plain and compressed, or is not a CSV file of this table; not
+            retried.
         TaskNotYet: if the file changed while it was read; retried.
     """
 
@@ -89,16 +90,16 @@ class LoadCsvOperator(BaseOperator):
             settings.remove_reports(self.conn_id, self.as_of, self.table.name)
             if len(names) > 1:
                 raise Refusal(
-                    f"{self.folder}: {' and '.join(names)} are both there.",
-                    "Expected one of them.",
+                    f"{self.folder}: {' and '.join(names)} both exist.",
+                    "Expected only one of them.",
                     "Nothing was read.",
-                    to_do=f"remove the one that is not meant, then {RUN_AGAIN}",
+                    to_do=f"remove the wrong one, then {RUN_AGAIN}",
                 )
             with open_delivered(root, path) as file:
                 return self._load(file, path)
         except OSError as error:
             if error.filename is None or Path(error.filename).is_relative_to(settings.reports_folder()):
-                raise  # a disk or a network, not the delivery: it is tried again
+                raise  # the disk or the network is at fault, not the delivery: retried
             raise Refusal(f"{path} cannot be read:", f"{error.strerror}.", to_do=_DELIVER) from None
 
     def _load(self, file: IO[bytes], path: Path) -> dict[str, Any]:
@@ -177,7 +178,7 @@ class LoadCsvOperator(BaseOperator):
         cursor: Any,
         report: Path,
     ) -> Refusal:
-        """Turn what stopped COPY into file, places, reasons and what to do."""
+        """Turn the error that stopped COPY into a refusal: file, places, reasons, and what to do."""
         import psycopg
 
         if isinstance(error, psycopg.errors.CharacterNotInRepertoire | psycopg.errors.UntranslatableCharacter):
@@ -192,7 +193,7 @@ class LoadCsvOperator(BaseOperator):
         shows = settings.shows_values()
         bad_cells = find_bad_cells(file, header, {one: kinds[one] for one in header if one in kinds}, _teller(cursor))
         count, first = write_bad_cells(bad_cells, report, _LISTED, shows)
-        if not count:  # what only COPY finds
+        if not count:  # only COPY finds this error
             count, first = write_bad_cells([_Place.of(error).as_bad_cell(error)], report, _LISTED, shows)
         return Refusal(
             f"{name}: {count} invalid {'cells or rows' if count > 1 else 'cell or row'}.",
@@ -205,7 +206,7 @@ class LoadCsvOperator(BaseOperator):
         )
 
     def _kinds(self, cursor: Any) -> dict[str, str]:
-        """Return PostgreSQL's type of each column of live that is not text."""
+        """Return the PostgreSQL type of each live column that is not text."""
         return dict(
             cursor.execute(
                 "select attname::text, format_type(atttypid, atttypmod) from pg_attribute "
@@ -216,8 +217,8 @@ class LoadCsvOperator(BaseOperator):
 
 
 def _teller(cursor: Any) -> Callable[[str, list[str]], set[str]]:
-    """Return who tells which of some values PostgreSQL takes for none of a type."""
-    cursor.execute("set local datestyle = 'ISO'")  # as staging.cast_dates has it
+    """Return a function that finds the values that PostgreSQL rejects for a type."""
+    cursor.execute("set local datestyle = 'ISO'")  # like staging.cast_dates
 
     def invalid(kind: str, values: list[str]) -> set[str]:
         cursor.execute(
@@ -232,7 +233,7 @@ def _teller(cursor: Any) -> Callable[[str, list[str]], set[str]]:
 
 
 class _NotCells(Exception):
-    """Some line has a cell that must not reach COPY, which would read something else in it than what is written."""
+    """A line has a cell that must not reach COPY, because COPY would not read what is written there."""
 
 
 class _Place(NamedTuple):
@@ -249,20 +250,20 @@ class _Place(NamedTuple):
         return cls(int(found[1]), found[2] or "", found[3]) if found else cls(0, "", None)
 
     def as_bad_cell(self, error: Any) -> BadCell:
-        """Return what COPY says, without the values that it may quote after a colon."""
+        """Return COPY's error, without the values that it may quote after a colon."""
         reason = error.diag.message_primary.partition(":")[0]
         if not self.column:
-            # it writes many rows at once, and counts the lines that it has read
-            found = f"what PostgreSQL refuses ({reason}) here or in a line before"
+            # COPY writes many rows at once, but its line number is that of the last row it has read
+            found = f"a value that PostgreSQL rejects ({reason}), here or in an earlier line"
             return BadCell(self.line, "", found, "a row of the table")
-        return BadCell(self.line, self.column, self.value or "", f"what the column takes ({reason})")
+        return BadCell(self.line, self.column, self.value or "", f"a value that the column accepts ({reason})")
 
 
 def open_delivered(root: Path, path: Path) -> IO[bytes]:
-    """Open a delivered file for reading: a plain file below the deliveries' folder.
+    """Open a delivered file for reading: a regular file below the deliveries' folder.
 
-    A link may lead to it as long as it stays below that folder. What the links lead to is found out once, and from
-    there on none is followed, so that what is put in the way meanwhile opens nothing else.
+    It may be reached by links that stay below that folder. Links are resolved once. After that no link is followed, so
+    that a link created in the meantime cannot make this open another file.
     """
     home, real = Path(os.path.realpath(root, strict=True)), Path(os.path.realpath(path, strict=True))
     if not real.is_relative_to(home):
@@ -279,7 +280,7 @@ def open_delivered(root: Path, path: Path) -> IO[bytes]:
         for folder in folders:
             outer, place = place, os.open(folder, _FOLDER | os.O_NOFOLLOW, dir_fd=place)
             os.close(outer)
-        # without waiting for someone who writes into a pipe
+        # O_NONBLOCK: if it is a pipe, do not wait for a writer
         opened = os.open(last, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=place)
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENOTDIR):
@@ -299,7 +300,7 @@ def open_delivered(root: Path, path: Path) -> IO[bytes]:
 
 
 def _refuse_change(path: Path, file: IO[bytes], before: os.stat_result, name: str) -> None:
-    """Stop, to be tried again, if what was read is not what the name stands for now."""
+    """Raise NotYet if the file was modified or replaced while it was read."""
     after, now = os.fstat(file.fileno()), path.stat()
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
         raise NotYet(
@@ -311,11 +312,11 @@ def _refuse_change(path: Path, file: IO[bytes], before: os.stat_result, name: st
 
 
 def _blocks(first_line: bytes, file: IO[bytes], name: str, kinds: Sequence[str]) -> Iterator[bytes]:
-    """Yield the file in blocks of whole lines, each of which COPY reads as one row, and as what is written there.
+    """Yield the file in blocks of whole lines. COPY reads each line as one row, with the values that are written there.
 
     Raises:
-        Refusal: if a line has no end, or is one that old servers take for the end of the data.
-        _NotCells: if quotes are misplaced, or a cell is written as only PostgreSQL reads it.
+        Refusal: if a line is too long, or old servers would read it as the end of the data.
+        _NotCells: if quotes are misplaced, or only PostgreSQL accepts the spelling of a cell.
     """
     yield first_line
     try:
@@ -325,7 +326,7 @@ def _blocks(first_line: bytes, file: IO[bytes], name: str, kinds: Sequence[str])
                 raise Refusal(
                     f"{name}, line {line}:",
                     "Expected a row.",
-                    "Found \\. alone, at which PostgreSQL before 18 stops reading and drops what follows.",
+                    "Found \\. alone. PostgreSQL before 18 stops reading there and drops the rest of the file.",
                     _NOT_LOADED,
                     to_do=_CORRECT,
                 )

@@ -1,4 +1,4 @@
-"""How month folders are called: a pattern such as ``month_{number}``. Without Airflow, so that any tool can ask."""
+"""Naming pattern of month folders, such as ``month_{number}``. Does not import Airflow, so that any tool can use it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import re
 
 DEFAULT = "month_{number}"
 EXPECTED = (
-    "a name with either {number} or {month} in it, once, no other braces, no slash, no dot in front and no control "
-    "characters; beside {number} no other number of three or more digits, and no digit that touches it"
+    "a name that contains either {number} or {month}, once, and no other braces, no slash, no leading dot, and no "
+    "control characters; with {number}, no other group of three or more digits, and no digit next to it"
 )
 _PLACEHOLDERS = {
     "{number}": r"(?P<number>[0-9]{3}|[1-9][0-9]{3,})",
@@ -17,10 +17,10 @@ _EXAMPLES = {"{number}": ("000", "001"), "{month}": ("2024-01", "2024-02")}
 
 
 def is_pattern(text: str) -> bool:
-    """Return whether a text is what ``EXPECTED`` says.
+    """Return whether a text is a valid pattern (see ``EXPECTED``).
 
-    The digits matter to ``staging.claim_month``, which knows no pattern: a folder's one group of three or more digits
-    must be its number.
+    The rule about digits is for ``staging.claim_month``, which does not know the pattern: it takes a folder's only
+    group of three or more digits as its number.
     """
     bare = text.replace("{number}", "").replace("{month}", "")
     return (
@@ -33,7 +33,7 @@ def is_pattern(text: str) -> bool:
 
 
 def as_regex(pattern: str) -> str:
-    """Return the regular expression of the names, with a group ``number`` or ``month``."""
+    """Return a regular expression that matches the names, with a group ``number`` or ``month``."""
     before, placeholder, after = _parts(pattern)
     return re.escape(before) + _PLACEHOLDERS[placeholder] + re.escape(after)
 

@@ -1,4 +1,4 @@
-"""Calendar months as the contract names them: by ``as_of``, the month's last day."""
+"""Calendar months, named by ``as_of``, the month's last day."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from streamflow.refusal import RUN_AGAIN, Refusal
 
 
 class MonthError(Refusal):
-    """A value that is not a month end, or none that can have been delivered."""
+    """A value that is not a month end, or a month that cannot have been delivered."""
 
 
 def month_end(day: dt.date) -> dt.date:
@@ -29,7 +29,7 @@ def last_month_end(day: dt.date) -> dt.date:
 
 @dataclass(frozen=True)
 class Month:
-    """A month end, checked.
+    """A valid month end.
 
     Attributes:
         as_of: the month's last day.
@@ -42,11 +42,11 @@ class Month:
         """Read ``YYYY-MM-DD``.
 
         Raises:
-            MonthError: if ``text`` is no such date, or no month's last day.
+            MonthError: if ``text`` is not such a date, or not a month's last day.
         """
         try:
             day = dt.date.fromisoformat(text)
-            if day.isoformat() != text:  # fromisoformat reads 20240131 and 2024-W05-3 as well
+            if day.isoformat() != text:  # fromisoformat also reads 20240131 and 2024-W05-3
                 raise ValueError(text)
         except ValueError:
             raise MonthError(
@@ -57,24 +57,24 @@ class Month:
         if day != month_end(day):
             raise MonthError(
                 "as_of must be a month's last day.",
-                f"Found: {day}, which is within a month.",
+                f"Found: {day}, which is not the last day of its month.",
                 to_do=f"trigger a run with the param as_of {month_end(day)} for that month",
             )
         return cls(day)
 
     @property
     def suffix(self) -> str:
-        """``20240131``: how the month's own tables are named."""
+        """``20240131``: the suffix of the names of the month's own tables."""
         return f"{self.as_of:%Y%m%d}"
 
     @classmethod
     def of_folder(cls, name: str, first_month: str, pattern: str = month_folder.DEFAULT) -> Month | None:
-        """Return the month whose delivery is in a folder called ``name``; None if that is no month folder's name.
+        """Return the month of the folder ``name``; None if that is not a name of a month folder.
 
         Args:
-            name: the folder.
+            name: the folder's name.
             first_month: ``YYYY-MM``, the month whose folder has the number 000.
-            pattern: how month folders are called, as ``settings.month_folder()`` says.
+            pattern: the naming pattern of month folders (``settings.month_folder()``).
         """
         match = re.fullmatch(month_folder.as_regex(pattern), name)
         if match is None:
@@ -91,16 +91,16 @@ class Month:
 
         Args:
             first_month: ``YYYY-MM``, the month whose folder has the number 000, and the first that has a delivery.
-            pattern: how month folders are called, as ``settings.month_folder()`` says.
+            pattern: the naming pattern of month folders (``settings.month_folder()``).
 
         Raises:
-            MonthError: if ``first_month`` is no month, or the delivery would come before it.
+            MonthError: if ``first_month`` is not a month, or this month is before it.
         """
         first = _first_day(first_month)
         number = (self.as_of.year - first.year) * 12 + self.as_of.month - first.month
         if number < 0:
             raise MonthError(
-                f"as_of {self.as_of} lies before the first month, {first_month}: it has no delivery.",
+                f"as_of {self.as_of} is before the first month, {first_month}: it has no delivery.",
                 f"The first as_of is {month_end(first)} (Airflow variable streamflow_first_month).",
                 to_do="trigger a run for a later month, or correct the variable",
             )
@@ -115,6 +115,6 @@ def _first_day(first_month: str) -> dt.date:
         return dt.date.fromisoformat(f"{first_month}-01")
     except ValueError:
         raise MonthError(
-            f"the Airflow variable streamflow_first_month must be a month, YYYY-MM; found {first_month!r}.",
+            f"The Airflow variable streamflow_first_month must be a month, YYYY-MM; found {first_month!r}.",
             to_do=f"set it, for example to 2024-01, then {RUN_AGAIN}",
         ) from None

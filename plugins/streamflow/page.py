@@ -1,8 +1,8 @@
-"""The page of a validation: every rule of a table's suite and what it found.
+"""The page of a validation: every rule of a table's suite, and what it found.
 
-The pages of Great Expectations' Data Docs put cells and column names into the page as markup, fetch 17 scripts and
-styles from the web, and have no place for lines of a file. So this is a template of our own, in which Jinja2 escapes
-whatever is put in, and a policy that forbids every script and every address.
+Great Expectations' own Data Docs insert cells and column names as markup, load 17 scripts and styles from the web, and
+cannot show line numbers. In our own template Jinja2 escapes every value, and a content security policy forbids all
+scripts and all requests.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ FOLDER = Path(__file__).resolve().parents[2] / "include" / "pages"
 
 
 def write_page(path: Path, title: str, facts: Sequence[str], findings: Sequence[Finding]) -> None:
-    """Write what a validation has found as a page, in a folder that is made if need be.
+    """Write the results of a validation as a page, and create its folder if needed.
 
     Args:
-        path: the page; an existing one is replaced at once, never half.
+        path: the page; an existing one is replaced atomically.
         title: the table and the month.
-        facts: what else there is to say, one line each.
-        findings: of every rule; those that are broken come first.
+        facts: other facts, one line each.
+        findings: one per rule; the page shows broken rules first.
     """
     verdicts = ("failed", "warning", "passed")
     ordered = sorted(findings, key=lambda finding: verdicts.index(finding.verdict))

@@ -1,20 +1,20 @@
-"""What was delivered, shown to people: as plain text, in which nothing can act as anything else."""
+"""Shows delivered values to people as harmless plain text."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
-LONGEST = 80  # characters of a delivered value that are shown
-# where a spreadsheet would see a formula begin: at the beginning, or after what some take for a cell's end
+LONGEST = 80  # characters shown of a delivered value
+# where a spreadsheet may see a formula: at the beginning, or after a character that some read as a separator
 _FORMULA = re.compile("(?:^|[;,|]) *(?=[=+\\-@＝＋－＠﹢﹣﹦﹫\t\r\n])")
 
 
 def show(value: Any) -> str:
-    """Return a delivered value as one short piece of plain text, whatever is in it.
+    """Return any delivered value as one short piece of plain text.
 
-    Control characters, line feeds, escape sequences and marks of direction are written as Python writes them, and
-    what is longer than ``LONGEST`` characters is cut.
+    Control characters, line feeds, escape sequences, and direction marks are escaped as in Python. Values longer than
+    ``LONGEST`` characters are cut.
     """
     if value is None:
         return "NULL"
@@ -28,14 +28,14 @@ def show(value: Any) -> str:
 
 
 def printable(text: str) -> str:
-    """Return a text that may quote delivered values as one line without characters that do something; cut."""
+    """Return a text that may quote delivered values as one line of printable characters; a long one is cut."""
     cut = text[: 4 * LONGEST]
     safe = "".join(character if character.isprintable() else repr(character)[1:-1] for character in cut)
     return safe + ("..." if len(text) > len(cut) else "")
 
 
 def as_cell(text: str) -> str:
-    """Return a text as a cell that is only text wherever the file is opened: in a terminal or in a spreadsheet."""
+    """Return a text as a CSV cell that is harmless in a terminal and in a spreadsheet."""
     cut = text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text)} characters)"
     harmless = _FORMULA.sub(r"\g<0>'", cut)
     return "".join(

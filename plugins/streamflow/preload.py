@@ -1,7 +1,7 @@
-"""Great Expectations, imported once in the scheduler for all the tasks that its LocalExecutor forks.
+"""Imports Great Expectations once in the scheduler, for all tasks that its LocalExecutor forks.
 
-Its import takes seconds of CPU, which each of a month's validations would pay for itself: under the scheduler that
-is more than a tenth of the month. It is done by the lifecycle listener that Airflow documents (``on_starting``).
+The import takes seconds of CPU. Otherwise each validation of a month would pay for it, which is more than a tenth of a
+month under the scheduler. Airflow's documented lifecycle listener (``on_starting``) does the import.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from airflow.sdk import conf
 
 @hookimpl
 def on_starting(component: Any) -> None:
-    """Import it in a scheduler whose tasks are its own forks; other components have no use for it."""
-    # a job that starts does not say yet which it is; the command does
+    """Import it in a scheduler that forks its tasks; other components do not need it."""
+    # a starting job does not know its type yet; the command line has it
     if sys.argv[1:2] == ["scheduler"] and "LocalExecutor" in conf.get("core", "executor"):
         from streamflow.suite import great_expectations
 

@@ -1,4 +1,4 @@
-"""How the pipeline says no: in lines that can be read where people read them, and without a stack trace."""
+"""How the pipeline reports an error: in lines that fit Airflow's UI, and without a stack trace."""
 
 from __future__ import annotations
 
@@ -14,19 +14,18 @@ log = logging.getLogger(__name__)
 
 WIDTH = 100  # characters per line: Airflow's UI cuts longer ones off at the right edge
 RUN_AGAIN = "run the month again (clear the whole run, or trigger the month once more)"
-"""The end of every advice: right whatever failed, as it stages the files as they are then."""
+"""The end of every "What to do". It is right whatever failed, because it stages the current files."""
 
 
 class Refusal(Exception):
-    """Something that was delivered, or asked for, cannot be accepted, and trying again would not help.
+    """A delivery or a request cannot be accepted, and a retry would not help.
 
     Args:
         facts: what was expected and what was found, one fact each; the first says where.
         to_do: what to do next.
 
     Attributes:
-        lines: the same, wrapped to ``WIDTH`` characters; only a word that is longer than that, such as a path, makes
-            a longer line.
+        lines: the facts, wrapped to ``WIDTH`` characters; only a longer word, such as a path, makes a longer line.
     """
 
     def __init__(self, *facts: str, to_do: str = "") -> None:
@@ -40,18 +39,18 @@ class Refusal(Exception):
 
 
 class NotYet(Refusal):
-    """A refusal that another try may get past, such as a file that was still being written."""
+    """A refusal that a retry may resolve, such as a file that was still being written."""
 
     def __init__(
-        self, *facts: str, to_do: str = f"nothing, if Airflow tries again by itself; else {RUN_AGAIN}."
+        self, *facts: str, to_do: str = f"nothing if Airflow retries the task; otherwise {RUN_AGAIN}."
     ) -> None:
         super().__init__(*facts, to_do=to_do)
 
 
 class TaskEnded(SystemExit):
-    """Ends a task for a refusal.
+    """Ends a task because of a refusal.
 
-    It is a SystemExit because that is the one exception that Airflow 3.3 logs without a stack (``Task exited``).
+    It is a SystemExit because that is the only exception that Airflow 3.3 logs without a stack trace (``Task exited``).
     AirflowFailException logs dozens of lines below the reason.
     """
 
@@ -64,21 +63,21 @@ class TaskEnded(SystemExit):
 
 
 class TaskRefused(TaskEnded):
-    """Another try would find the same: the task fails at once."""
+    """A retry would find the same: the task fails at once."""
 
 
 class TaskNotYet(TaskEnded):
-    """Another try may get past it: the task is retried as its ``retries`` say."""
+    """A retry may succeed: the task is retried as often as its ``retries`` allow."""
 
 
 def ends_task(execute: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorate what a task executes: a refusal becomes the last lines of the task's log, and fails the task.
+    """Decorate the function of a task: a refusal becomes the last lines of the task's log, and fails the task.
 
     The task needs ``RETRY_POLICY``.
 
     Raises:
-        TaskRefused: for a :class:`Refusal`, and for what a statement raises by itself (``staging.assert_true``): a
-            fact per line of the exception's message, and its hint as what to do.
+        TaskRefused: for a :class:`Refusal`, and for an exception that a SQL statement raises itself
+            (``staging.assert_true``): each line of its message is a fact, and its hint is what to do.
         TaskNotYet: for a :class:`NotYet`; if rows refer to users who are not in live yet; if a file, such as a report,
             cannot be written or read.
     """
@@ -96,12 +95,12 @@ def ends_task(execute: Callable[..., Any]) -> Callable[..., Any]:
         except psycopg.errors.ForeignKeyViolation:  # its own message would show a user_id
             refusal = NotYet(
                 "Live does not have all users of the newest sealed snapshot yet.",
-                "Another run has sealed a month, and has not brought its users there.",
+                "Another run has sealed a month but has not upserted its users yet.",
             )
         except OSError as error:
             refusal = NotYet(
                 f"{error.filename or 'A file'}: {error.strerror or error}.",
-                "The disk, the network or the permissions are at fault, not the delivery.",
+                "The cause is the disk, the network, or the permissions, not the delivery.",
             )
         for line in refusal.lines:
             log.error("%s", line)
@@ -116,7 +115,7 @@ def count(number: int, noun: str) -> str:
 
 
 def wrap(text: str) -> list[str]:
-    """Return a text, which may have line feeds, as lines of at most ``WIDTH`` characters."""
+    """Return a text, which may contain line feeds, as lines of at most ``WIDTH`` characters."""
     return [
         wrapped
         for line in text.splitlines()
@@ -133,9 +132,9 @@ def wrap(text: str) -> list[str]:
 
 RETRY_POLICY = ExceptionRetryPolicy(
     rules=[
-        RetryRule("streamflow.refusal.TaskNotYet", RetryAction.RETRY, reason="another try may get past it"),
-        RetryRule("streamflow.refusal.TaskRefused", RetryAction.FAIL, reason="another try would find the same"),
-        RetryRule("psycopg.OperationalError", RetryAction.RETRY, reason="the database may be back soon"),
+        RetryRule("streamflow.refusal.TaskNotYet", RetryAction.RETRY, reason="a retry may succeed"),
+        RetryRule("streamflow.refusal.TaskRefused", RetryAction.FAIL, reason="a retry would find the same"),
+        RetryRule("psycopg.OperationalError", RetryAction.RETRY, reason="the database may soon be available again"),
         RetryRule("psycopg.Error", RetryAction.FAIL, reason="the same statement would fail again"),
     ]
 )

@@ -1,4 +1,4 @@
-"""The rules of a table, as its ``expectations.json`` says: what can be read of them without Great Expectations."""
+"""The rules of a table, read from its ``expectations.json`` without Great Expectations."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NOT_NULL = "expect_column_values_to_not_be_null"
 UNIQUE = "expect_column_proportion_of_unique_values_to_be_between"
 QUERY = "unexpected_rows_expectation"
 
-# what the pipeline relies on when it builds and publishes a table
+# rules that the pipeline relies on when it builds and publishes a table
 NEEDED: tuple[tuple[str, dict[str, Any]], ...] = (
     (COLUMNS, {"column_set": {"$PARAMETER": "columns"}}),
     (NOT_NULL, {"column": "user_id"}),
@@ -25,15 +25,15 @@ NEEDED: tuple[tuple[str, dict[str, Any]], ...] = (
 
 
 class Rule(BaseModel):
-    """One rule, in Great Expectations' serialised form.
+    """One rule, in Great Expectations' serialized form.
 
     Attributes:
         type: its name in Great Expectations.
         severity: ``critical``, which stops the month, or ``warning``, which is only reported.
-        description: what it asks for, if Great Expectations' own words do not say it.
-        kwargs: what it asks for, and of which column.
-        meta: ``why`` it is there.
-        notes, id: what Great Expectations may write besides.
+        description: what it requires, if Great Expectations' own description is not clear.
+        kwargs: its arguments, such as the column.
+        meta: ``why``, the reason for the rule.
+        notes, id: other fields that Great Expectations may write.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -48,7 +48,7 @@ class Rule(BaseModel):
 
     @property
     def columns(self) -> list[tuple[str, Any]]:
-        """The columns that it names, each after the key of ``kwargs`` that does."""
+        """The columns that it names, each after the key of ``kwargs`` that names it."""
         return [
             (key, column)
             for key, value in self.kwargs.items()
@@ -58,7 +58,7 @@ class Rule(BaseModel):
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """The parameters that it takes values from when it is checked, by the key of ``kwargs``."""
+        """The suite parameters that give it values when it is checked, by the key of ``kwargs``."""
         return {
             key: value["$PARAMETER"]
             for key, value in self.kwargs.items()
@@ -67,7 +67,7 @@ class Rule(BaseModel):
 
 
 class Suite(BaseModel):
-    """What ``expectations.json`` holds: the table's name, its rules, and what Great Expectations may write besides."""
+    """The content of ``expectations.json``: the table's name, its rules, and what else Great Expectations may write."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -79,7 +79,7 @@ class Suite(BaseModel):
 
 
 def place(path: Path, number: int, rule: Rule, key: str = "") -> str:
-    """Return where a rule, or what it says for ``key``, is: file, position and type."""
+    """Return where a rule, or its value for ``key``, is: file, position, and type."""
     return f"{path}, expectations {numbered(number, rule.type)}{f' kwargs {key}' if key else ''}:"
 
 
@@ -92,7 +92,7 @@ def read_suite(path: Path, table: str, columns: Collection[str]) -> tuple[Rule, 
         columns: its columns, with the key.
 
     Raises:
-        TablesError: naming all that is wrong: file, rule, key, what was expected and what was found.
+        TablesError: naming every mistake: file, rule, key, what was expected, and what was found.
     """
     said = read_json(path, "the table's rules")
     try:
@@ -115,7 +115,7 @@ def _mistakes(path: Path, suite: Suite, table: str, columns: Collection[str]) ->
                 yield from (f"Expected one of {', '.join(columns)}.", f"Found {column!r}.")
         same = first.setdefault(json.dumps([rule.type, rule.kwargs], sort_keys=True), number)
         if same != number:
-            yield from (place(path, number, rule), "Expected each rule once.", f"Found it as number {same} as well.")
+            yield from (place(path, number, rule), "Expected each rule once.", f"Found it also as number {same}.")
     for kind, kwargs in NEEDED:
         column = kwargs.get("column")
         alike = [rule for rule in suite.expectations if rule.type == kind and rule.kwargs.get("column") == column]

@@ -1,4 +1,4 @@
-"""The step that publishes a month, and tells other DAGs which snapshots are new."""
+"""The step that publishes a month, and reports the changed snapshots to other DAGs as asset events."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from streamflow.tables import TABLES, Table, tables_of
 from streamflow.templating import last_row, render_task
 
 SEALED = AssetAlias("streamflow_snapshots")
-"""Stands for those of the snapshots' assets that a run has changed: a plain outlet is updated by every run."""
+"""Stands for the snapshot assets that a run has changed. A plain outlet would be updated by every run."""
 
-_TRIES = 3  # as long as other runs seal months meanwhile
+_TRIES = 3  # attempts while other runs seal months
 _TOLD = (
     "as_of",
     "revision",
@@ -36,18 +36,18 @@ def asset_of(table: Table) -> Asset:
 
 
 class SealOperator(SqlStepOperator):
-    """Seal the month, and add an event to a snapshot's asset for each revision that the run has written to the ledger.
+    """Seal the month, and add an asset event for each revision that the run has written to the ledger.
 
-    An event's extra has the revision's ``as_of``, number and counts. A run that changes nothing adds no event. If
-    another run has sealed a month since the snapshots were built, or they are not those that the gate has passed, they
-    are built and audited again, here.
+    An event's extra has the revision's ``as_of``, number, and counts. A run that changes nothing adds no event. If
+    another run has sealed a month since the snapshots were built, or if they are not the builds that the gate passed,
+    they are built and audited again here.
 
     Args:
         as_of: the month (templated).
-        kwargs: SqlStepOperator's.
+        kwargs: arguments of SqlStepOperator.
 
     Raises:
-        TaskRefused: if what was built again must not be published.
+        TaskRefused: if the new builds must not be published.
         TaskNotYet: if other runs seal months faster than this one can build.
     """
 
@@ -59,7 +59,7 @@ class SealOperator(SqlStepOperator):
 
     @ends_task
     def execute(self, context: Any) -> dict[str, Any]:
-        """Seal, and tell."""
+        """Seal the month, and add the asset events."""
         import psycopg
 
         for tries_left in reversed(range(_TRIES)):
@@ -69,9 +69,9 @@ class SealOperator(SqlStepOperator):
             except psycopg.errors.SerializationFailure as overtaken:
                 if not tries_left:
                     raise NotYet(
-                        f"Other runs have sealed months {_TRIES} times while this one built its snapshots."
+                        f"Other runs sealed months {_TRIES} times while this run built its snapshots."
                     ) from None
-                self.log.info("%s: they are built again.", overtaken.diag.message_primary)
+                self.log.info("%s: building them again.", overtaken.diag.message_primary)
                 self._build_again(context)
         events = context["outlet_events"][SEALED]
         for revision in sealed["revisions"]:
@@ -80,7 +80,7 @@ class SealOperator(SqlStepOperator):
         return sealed
 
     def _build_again(self, context: Any) -> None:
-        """Do what the tasks ``snapshot`` and ``gate`` did, on what is sealed now."""
+        """Repeat the tasks ``snapshot`` and ``gate``, based on what is sealed now."""
         restate = context["params"]["restate"]
         sql = partial(render_task, as_of=self.as_of, run_id=context["run_id"], restate=restate)
         hook = self.get_db_hook()

@@ -1,4 +1,4 @@
-"""How the files of ``include/tables/`` are read, and how a mistake is told: where, what was expected and found."""
+"""Reads the files of ``include/tables/``, and reports a mistake: where, what was expected, and what was found."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from streamflow.refusal import Refusal
 
 
 class TablesError(Refusal):
-    """A file of ``include/tables/`` that does not say what it should."""
+    """A mistake in a file of ``include/tables/``."""
 
 
 def read_text(path: Path, expected: str) -> str:
-    """Return what a file says.
+    """Return a file's text.
 
     Raises:
-        TablesError: if it is not there, or no text; ``expected`` says what it is for.
+        TablesError: if it does not exist, or is not UTF-8; ``expected`` says what it should hold.
     """
     try:
         return path.read_text(encoding="utf-8")
@@ -36,22 +36,22 @@ def read_json(path: Path, expected: str) -> Any:
     """Return what a JSON file holds.
 
     Raises:
-        TablesError: if it is not there, is no JSON (with line and column), or has a key twice.
+        TablesError: if it does not exist, is not JSON (with line and column), or has a repeated key.
     """
     try:
         return json.loads(read_text(path, expected), object_pairs_hook=_unique)
     except json.JSONDecodeError as error:
         raise TablesError(f"{path}, line {error.lineno}, column {error.colno}:", f"{error.msg}.") from None
     except _Twice as error:
-        raise TablesError(f"{path}:", f"the key {error} is there twice.") from None
+        raise TablesError(f"{path}:", f"the key {error} appears twice.") from None
 
 
 class _Twice(Exception):
-    """A key of an object that is there twice."""
+    """A repeated key of an object."""
 
 
 def repeated(names: Sequence[str]) -> str | None:
-    """Return the first of some names that is there twice."""
+    """Return the first of some names that appears twice."""
     return next((name for name in names if names.count(name) > 1), None)
 
 
@@ -62,14 +62,14 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def in_words(path: Path, said: Any, invalid: ValidationError) -> TablesError:
-    """Return the error that tells what pydantic has found in what a file says."""
+    """Return what pydantic has found in a file as one error."""
     return TablesError(*(line for error in invalid.errors() for line in _in_words(path, said, error)))
 
 
 def _in_words(path: Path, said: Any, error: Any) -> list[str]:
     place, inner = [], said
     for key in error["loc"]:
-        if key == "[key]":  # the key is what is wrong, and has been named
+        if key == "[key]":  # the key itself is wrong, and has been named
             continue
         if isinstance(inner, list | tuple):
             inner = inner[key]
@@ -82,12 +82,12 @@ def _in_words(path: Path, said: Any, error: Any) -> list[str]:
 
 
 def _item(index: int, item: Any) -> str:
-    """Return what a reader finds an item of a list by: a column by its name, a rule by its number and type."""
+    """Return how a reader finds an item of a list: a column by its name, a rule by its number and type."""
     if isinstance(item, dict) and "name" in item:
         return str(item["name"])
     return numbered(index + 1, item.get("type") if isinstance(item, dict) else None)
 
 
 def numbered(number: int, kind: Any) -> str:
-    """Return what a rule is found by: ``3 (expect_column_mean_to_be_between)``."""
+    """Return how a reader finds a rule: ``3 (expect_column_mean_to_be_between)``."""
     return f"{number} ({kind})" if kind else str(number)

@@ -1,4 +1,4 @@
-"""The SQL steps of the month."""
+"""Operators for the SQL steps of the month."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from streamflow.templating import last_row, render
 
 
 class SqlStepOperator(SQLExecuteQueryOperator):
-    """Airflow's own operator; what a statement raises by itself (``staging.assert_true``) is a refusal, not a crash.
+    """Airflow's SQL operator, in which an exception raised by a statement (``staging.assert_true``) is a refusal.
 
-    All statements of the file are one transaction. The log has them once, and ends with what they return.
+    All statements of the file run in one transaction. The log shows them once, and ends with what they return.
 
     Args:
         table: the table that the file is for; templates see it as ``task.table``.
-        kwargs: SQLExecuteQueryOperator's.
+        kwargs: arguments of SQLExecuteQueryOperator.
 
     Returns (XCom):
         The row that the last statement selects, as column name to value.
 
     Raises:
-        TaskRefused: with the message and, as what to do, the hint of the exception that the statement raised.
-        TaskNotYet: if rows refer to users who are not in live yet, as another run is about to bring them there.
+        TaskRefused: with the message of the exception that the statement raised, and its hint as what to do.
+        TaskNotYet: if rows refer to users who are not in live yet, because another run has not upserted them yet.
     """
 
     def __init__(self, *, table: Table | None = None, **kwargs: Any) -> None:
@@ -45,11 +45,11 @@ class SqlStepOperator(SQLExecuteQueryOperator):
 
 
 class StageOperator(SqlStepOperator):
-    """Make a table's empty staging table; skip it, and the steps after it, in months before the table's first one.
+    """Create a table's empty staging table. In months before the table's first one, skip this and the next steps.
 
     Args:
         as_of: the month (templated).
-        kwargs: SqlStepOperator's.
+        kwargs: arguments of SqlStepOperator.
     """
 
     template_fields: Sequence[str] = (*SqlStepOperator.template_fields, "as_of")
@@ -69,12 +69,12 @@ class StageOperator(SqlStepOperator):
 class PrepareOperator(SqlStepOperator):
     """Install the schema if the database does not have this version of it, then run the file.
 
-    The schema is not a part of the file, as its statement is longer than the UI shows; a database that has it is left
-    alone, so the DAG's own user need not be allowed to change it.
+    The schema is not part of the file, because its statement is longer than the UI shows. A database that has this
+    version is left alone, so the DAG's user does not need the right to change the schema.
     """
 
     @ends_task
     def execute(self, context: Any) -> dict[str, Any] | None:
-        """Install and run."""
+        """Install the schema and run the file."""
         self.get_db_hook().run(render("schema.sql"))
         return super().execute(context)

@@ -1,4 +1,4 @@
-"""Great Expectations: a suite on a staged table, in the database."""
+"""Runs a Great Expectations suite on a staged table, inside the database."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from streamflow import settings
 from streamflow.findings import missing_columns
 from streamflow.rules import QUERY, UNIQUE
 
-# UNIQUE only counts; this rule finds the rows that it has counted. Asking for the rows at once would take a window over
-# the whole table, which is twice the work.
+# UNIQUE only counts; this rule finds the rows that it has counted. Asking for the rows in the first place would need a
+# window over the whole table, which is twice the work.
 _REPEATED = "expect_column_values_to_be_unique"
 
 
@@ -24,19 +24,19 @@ _REPEATED = "expect_column_values_to_be_unique"
 def great_expectations() -> Any:
     """Import Great Expectations, which takes seconds, and return it.
 
-    What it makes stays until the process ends, so Python is told not to look for garbage in it (``gc.freeze``, as its
-    documentation has it): not while it is imported, and not when the process ends, which took a seventh of a month
-    under ``airflow dags test``. ``test_expectations.py`` sees that there would still be as much to look through.
+    Its objects live until the process ends, so the garbage collector need not look at them. It is off during the
+    import, and ``gc.freeze`` excludes them afterwards (see Python's documentation): the collection at the end of the
+    process took a seventh of a month under ``airflow dags test``. ``test_expectations.py`` checks that it still would.
     """
     os.environ["GX_ANALYTICS_ENABLED"] = "false"  # read at import: nothing leaves the machine
-    logging.getLogger("great_expectations").setLevel(logging.WARNING)  # else it buries what the task has to say
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)  # otherwise it buries the task's own log lines
     gc.disable()
     try:
         import great_expectations
     finally:
         gc.enable()
     gc.freeze()
-    logging.getLogger("great_expectations.data_context.types.base").setLevel(logging.WARNING)  # it asks for more itself
+    logging.getLogger("great_expectations.data_context.types.base").setLevel(logging.WARNING)  # it sets its own level
 
     return great_expectations
 
@@ -44,13 +44,13 @@ def great_expectations() -> Any:
 def run_suite(hook: PostgresHook, staged: str, suite: dict[str, Any], parameters: dict[str, Any]) -> Any:
     """Run a suite on a table of schema ``staging``.
 
-    All rules are checked without fetching a value; those that are broken are then run again for the keys and values of
-    a few rows, so that a delivery that keeps the rules costs no second scan.
+    All rules are checked without fetching values. Broken rules are then run again to get the keys and values of a few
+    rows, so that a valid delivery needs no second scan.
 
     Args:
         hook: gives the connections; Great Expectations sees no address and no password.
         staged: the table's name.
-        suite: the suite in Great Expectations' serialised form.
+        suite: the suite in Great Expectations' serialized form.
         parameters: values of the suite's parameters.
 
     Returns:
@@ -61,7 +61,7 @@ def run_suite(hook: PostgresHook, staged: str, suite: dict[str, Any], parameters
 
     def connect() -> Any:
         connection = hook.get_conn()
-        connection.execute("set work_mem = '128MB'")  # as much as parts/session.sql gives the month's other steps
+        connection.execute("set work_mem = '128MB'")  # as in parts/session.sql
         connection.commit()
         return connection
 
@@ -69,7 +69,7 @@ def run_suite(hook: PostgresHook, staged: str, suite: dict[str, Any], parameters
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
     source = context.data_sources.add_postgres(
         "streamflow",
-        connection_string="postgresql+psycopg://airflow@connection/",  # never dialled: the creator connects
+        connection_string="postgresql+psycopg://airflow@connection/",  # never used: the creator connects
         kwargs={"creator": connect},
         create_temp_table=False,
     )
@@ -81,7 +81,7 @@ def run_suite(hook: PostgresHook, staged: str, suite: dict[str, Any], parameters
             name=name, data=batch, suite=context.suites.add(gx.ExpectationSuite(name=name, expectations=rules))
         )
         with decimal.localcontext() as lenient:
-            lenient.traps[decimal.InvalidOperation] = False  # it sorts the values that it shows, NaN as well
+            lenient.traps[decimal.InvalidOperation] = False  # it sorts the values that it shows, even NaN
             return definition.run(expectation_parameters=parameters, result_format=result_format)
 
     try:
@@ -96,11 +96,11 @@ def run_suite(hook: PostgresHook, staged: str, suite: dict[str, Any], parameters
             has_rows = rule["type"] in (QUERY, _REPEATED) or result.result.get("unexpected_count")
             if result.success or not result.result or not has_rows:
                 continue
-            detail = {"result_format": "COMPLETE"} if rule["type"] == QUERY else {}  # a query's rows come with no less
+            detail = {"result_format": "COMPLETE"} if rule["type"] == QUERY else {}  # needed to get a query's rows
             again = validate(f"{suite['name']} {rule['id']}", [rule], **details | detail).results[0]
-            result.success = again.success  # the share of unique values is 0 where there is no value at all
+            result.success = again.success  # the share of unique values is 0 if there are no values
             result.result.update(again.result)
         return results
     finally:
         source.get_execution_engine().close()
-        source.get_engine().dispose()  # the one that has looked whether the table is there
+        source.get_engine().dispose()  # the engine that checked whether the table exists

@@ -1,6 +1,6 @@
-"""The tables of a delivery, as the folders of ``include/tables/`` say.
+"""The tables of a delivery, read from the folders of ``include/tables/``.
 
-It is the only place that Python and the SQL templates take identifiers from.
+Python and the SQL templates take identifiers only from here.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from streamflow.spec import TablesError, in_words, read_text, repeated
 TABLES_FOLDER = Path(
     conf.get("streamflow", "tables_folder", fallback=None) or Path(__file__).resolve().parents[2] / "include" / "tables"
 )
-"""The folder with one of each table: ``include/tables``, unless Airflow's configuration names another."""
+"""The folder that holds one folder per table: ``include/tables``, unless Airflow's configuration names another."""
 
 SUITE = "expectations.json"
 
 TYPES = ("text", "boolean", "integer", "bigint", "numeric", "date")
-_LONGEST = len("_20240131_build_pkey")  # what names of staged and built tables, partitions and keys end in
+_LONGEST = len("_20240131_build_pkey")  # the longest suffix that the pipeline adds to a table's name
 _TAKEN = frozenset(("deliveries", "current_deliveries", "sealed_months", "schema_migrations"))
-# names that the pipeline's SQL gives to columns, rows and variables beside a table's own
+# names of the columns, rows, and variables in the pipeline's SQL
 _RESERVED = frozenset(
     ("user_id", "as_of", "source_as_of", "what", "names", "month", "before", "is_delivered", "state", "sealed")
 )
@@ -44,8 +44,8 @@ class Column(BaseModel):
         name: the column's name in the file and in PostgreSQL.
         type: its type in PostgreSQL.
         optional: whether a delivery may leave it out; its stored values are then kept.
-        since: the first month, ``YYYY-MM``, whose delivery can have it, if it is optional; for readers.
-        about: a sentence that says what it means.
+        since: the first month, ``YYYY-MM``, whose delivery can have it; only for optional columns, as documentation.
+        about: its meaning, in a sentence.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -58,14 +58,15 @@ class Column(BaseModel):
 
 
 class Table(BaseModel):
-    """One file of a delivery and what becomes of it.
+    """One file of a delivery, with its live table and its snapshots.
 
     Attributes:
         name: the live table, the folder below ``include/tables/``, and the file without ``.csv``.
-        about: a sentence that says what it holds.
-        snapshots: the table of the month-end states.
-        refers_to: the table whose users it may have rows of; None for the one that all others refer to in the end.
-        since: the first month, ``YYYY-MM``, whose delivery has it; None: every month's has.
+        about: its content, in a sentence.
+        snapshots: the snapshot table.
+        refers_to: the table that must have the users of its rows; None for the root table, to which all others refer,
+            directly or not.
+        since: the first month, ``YYYY-MM``, whose delivery has it; None if all have it.
         fields: its columns in order, without the key ``user_id``; optional ones last.
     """
 
@@ -82,19 +83,19 @@ class Table(BaseModel):
     def _is_consistent(self) -> Self:
         names = [column.name for column in self.fields]
         if not names:
-            raise ValueError("columns: expected at least one beside user_id, which every table has")
+            raise ValueError("columns: expected at least one besides user_id, which every table has")
         for name in names:
             if name in _RESERVED:
-                raise ValueError(f"columns: {name} is a name that the pipeline gives itself")
+                raise ValueError(f"columns: {name} is a name that the pipeline itself uses")
             if name in RESERVED_WORDS:
-                raise ValueError(f"columns: {name} is a word of SQL, and no name")
+                raise ValueError(f"columns: {name} is a reserved word of SQL")
         if name := repeated(names):
-            raise ValueError(f"columns: {name} is there twice")
+            raise ValueError(f"columns: {name} appears twice")
         for column in self.fields:
             if column.since and not column.optional:
                 raise ValueError(f"columns: {column.name} has since, so it must be optional")
         if tuple(names[len(self.required) :]) != self.optional:
-            raise ValueError("columns: optional ones come last, as PostgreSQL adds them")
+            raise ValueError("columns: optional ones must come last, because PostgreSQL adds columns at the end")
         return self
 
     def is_delivered(self, as_of: str) -> bool:
@@ -108,17 +109,17 @@ class Table(BaseModel):
 
     @property
     def optional(self) -> tuple[str, ...]:
-        """Those of ``columns`` that a delivery may leave out."""
+        """The columns that a delivery may leave out."""
         return tuple(column.name for column in self.fields if column.optional)
 
     @property
     def required(self) -> tuple[str, ...]:
-        """Those of ``columns`` that every delivery has."""
+        """The columns that every delivery has."""
         return tuple(column.name for column in self.fields if not column.optional)
 
     @property
     def numbers(self) -> tuple[str, ...]:
-        """Those of ``columns`` in which one value can be written in several ways: 7 and 7.0."""
+        """The columns whose values can be written in several ways: 7 and 7.0."""
         return tuple(column.name for column in self.fields if column.type == "numeric")
 
     @property
@@ -133,7 +134,7 @@ class Table(BaseModel):
 
     @property
     def suite(self) -> Path:
-        """The file with its rules, in Great Expectations' serialised form."""
+        """The file with its rules, in Great Expectations' serialized form."""
         return TABLES_FOLDER / self.name / SUITE
 
     def read_rules(self) -> tuple[Rule, ...]:
@@ -143,8 +144,8 @@ class Table(BaseModel):
     def staged(self, as_of: str) -> str:
         """Return the name of the staging table of a month (``YYYY-MM-DD``): ``labels_20240131``, in schema staging.
 
-        This and the names of the builds are made here and, for the owner's functions, in
-        ``include/sql/schema/relation_name.sql``, which a test holds equal.
+        This name and the names of the builds are defined here and, for the owner's functions, in
+        ``include/sql/schema/relation_name.sql``. A test checks that they are equal.
         """
         return f"{self.name}_{Month.parse(as_of).suffix}"
 
@@ -153,28 +154,28 @@ class Table(BaseModel):
         return f"{self.staged(as_of)}_build"
 
     def changes(self, as_of: str) -> str:
-        """Return the name of the list of rows of sealed months that a month would change, in schema staging."""
+        """Return the name of the table, in schema staging, of a month's changes to sealed months."""
         return f"{self.staged(as_of)}_changes"
 
 
 def read_tables(folder: Path = TABLES_FOLDER) -> dict[str, Table]:
-    """Return the tables that a folder has a folder of each for, those that others refer to first.
+    """Return the tables of a folder that holds one folder per table; those that others refer to come first.
 
     Raises:
-        TablesError: naming file, key, what was expected and what was found, if one is not whole, if two share a name,
-            or if the tables do not all refer to one in the end.
+        TablesError: if a table is not valid, if two share a name, or if there is not one root table to which all others
+            refer. It names the file, the key, what was expected, and what was found.
     """
     for path in sorted(folder.glob("[!._]*/")):
         if not (path / "table.yaml").exists():
-            raise TablesError(f"{path / 'table.yaml'}:", "Expected what the table is.", "Found no file.")
+            raise TablesError(f"{path / 'table.yaml'}:", "Expected the table's definition.", "Found no file.")
     tables = {path.parent.name: _read(path) for path in sorted(folder.glob("[!._]*/table.yaml"))}
     if not tables:
-        raise TablesError(f"{folder}: expected a folder with a table.yaml per table; found none.")
+        raise TablesError(f"{folder}: expected one folder with a table.yaml per table; found none.")
     for name, table in tables.items():
         where = folder / name / "table.yaml"
         for said in (name, table.snapshots):
             if said in RESERVED_WORDS | _TAKEN:
-                what = "a word of SQL" if said in RESERVED_WORDS else "a table of the pipeline's own"
+                what = "a reserved word of SQL" if said in RESERVED_WORDS else "a table of the pipeline itself"
                 raise TablesError(f"{where}:", "Expected a table's name.", f"Found {said}, which is {what}.")
         if table.refers_to is not None and table.refers_to not in tables:
             raise TablesError(
@@ -186,24 +187,24 @@ def read_tables(folder: Path = TABLES_FOLDER) -> dict[str, Table]:
             if table.snapshots == other.name or (other is not table and table.snapshots == other.snapshots)
         ]
         if taken:
-            raise TablesError(f"{where}, snapshots:", "Expected a name of its own.", f"Found that of {taken[0]}.")
+            raise TablesError(f"{where}, snapshots:", "Expected a unique name.", f"Found a name that {taken[0]} uses.")
         earlier = table.refers_to and tables[table.refers_to].since
         if earlier and (table.since or "") < earlier:
             raise TablesError(
                 f"{where}, since:",
-                f"Expected {earlier} or later, as {table.refers_to} has, which it refers to.",
+                f"Expected {earlier} or later, the since of {table.refers_to}, to which it refers.",
                 f"Found {table.since or 'none'}.",
             )
     roots = [name for name, table in tables.items() if table.refers_to is None]
     if len(roots) != 1:
         raise TablesError(
-            f"{folder}: expected one table without refers_to, whose users all others refer to in the end.",
+            f"{folder}: expected exactly one table without refers_to: the one that all others refer to.",
             f"Found {', '.join(roots) or 'none'}.",
         )
     if since := tables[roots[0]].since:
         raise TablesError(
             f"{folder / roots[0] / 'table.yaml'}, since:",
-            "Expected none: all other tables refer to this one, so every delivery has it.",
+            "Expected no since: all other tables refer to this one, so every delivery has it.",
             f"Found {since}.",
         )
     try:
@@ -213,16 +214,16 @@ def read_tables(folder: Path = TABLES_FOLDER) -> dict[str, Table]:
         return {name: tables[name] for name in order}
     except CycleError as error:
         raise TablesError(
-            f"{folder}, refers_to:", "Expected no table that refers to itself.", f"Found {' → '.join(error.args[1])}."
+            f"{folder}, refers_to:", "Expected no circular references.", f"Found {' → '.join(error.args[1])}."
         ) from None
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-    """YAML as it is, but a key that is there twice is an error."""
+    """Plain YAML, except that a repeated key is an error."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
         if key := repeated([key.value for key, _ in node.value]):
-            raise yaml.MarkedYAMLError(problem=f"the key {key} is there twice", problem_mark=node.start_mark)
+            raise yaml.MarkedYAMLError(problem=f"the key {key} appears twice", problem_mark=node.start_mark)
         return super().construct_mapping(node, deep)
 
 
@@ -230,7 +231,7 @@ def _read(path: Path) -> Table:
     """Read one ``table.yaml``."""
     name = path.parent.name
     try:
-        said = yaml.load(read_text(path, "what the table is"), _Loader)  # noqa: S506 (a SafeLoader)
+        said = yaml.load(read_text(path, "the table's definition"), _Loader)  # noqa: S506 (a SafeLoader)
         if not isinstance(said, dict):
             raise TablesError(f"{path}:", "Expected keys and values (about, snapshots, columns).", f"Found {said!r}.")
         table = Table.model_validate({"snapshots": f"{name}_snapshots", **said, "name": name})
@@ -244,11 +245,11 @@ def _read(path: Path) -> Table:
 
 TABLES: dict[str, Table] = read_tables()
 ROOT: Table = next(iter(TABLES.values()))
-"""The table that all others refer to in the end."""
+"""The table that all others refer to, directly or not."""
 
 
 def tables_of(as_of: str) -> dict[str, Table]:
-    """Return the tables that a month's delivery has (``YYYY-MM-DD``), those that others refer to first."""
+    """Return the tables that a month's delivery has (``YYYY-MM-DD``); those that others refer to come first."""
     return {name: table for name, table in TABLES.items() if table.is_delivered(as_of)}
 
 

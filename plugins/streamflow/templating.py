@@ -1,4 +1,4 @@
-"""How tasks find their SQL: files of ``include/sql/``, rendered by Airflow, or without it by :func:`render`."""
+"""The tasks' SQL: files of ``include/sql/``, rendered by Airflow, or without Airflow by :func:`render`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from streamflow.refusal import RUN_AGAIN, Refusal
 from streamflow.tables import ROOT, TABLES, Table, tables_of
 
 AS_OF = "{{ params.as_of or data_interval_end | ds }}"
-"""The month a run is for: its data interval's end, unless the param names another."""
+"""The month that a run is for: the end of its data interval, unless the param names another."""
 
 SQL_FOLDER = Path(__file__).resolve().parents[2] / "include" / "sql"
 
@@ -26,7 +26,7 @@ def version_of(code: str) -> str:
 
 
 def literal(value: str) -> str:
-    """Return ``value`` as a quoted SQL literal (filter ``| literal``), for values that are no identifiers."""
+    """Return ``value`` as a quoted SQL literal (filter ``| literal``), for values that are not identifiers."""
     from psycopg import sql
 
     return sql.Literal(str(value)).as_string()
@@ -43,9 +43,9 @@ def migrations() -> list[str]:
         if not re.fullmatch(rf"{number:03d}_[a-z0-9_]+", name):
             raise Refusal(
                 f"{SQL_FOLDER / 'migrations' / name}.sql:",
-                f"Expected a name that begins with {number:03d}_, then small letters, digits and underscores.",
+                f"Expected a name that begins with {number:03d}_, then lowercase letters, digits, and underscores.",
                 f"Found {name}.",
-                to_do="number the migrations 001, 002, … in the order in which they are to be applied",
+                to_do="number the migrations 001, 002, … in the order in which they apply",
             )
     return names
 
@@ -56,7 +56,7 @@ FILTERS: dict[str, Any] = {"literal": literal, "version_of": version_of}
 
 @cache
 def _templates() -> Any:
-    """Return the environment of the templates: strict, as Airflow's is."""
+    """Return the environment of the templates, strict like Airflow's."""
     import jinja2
 
     templates = jinja2.Environment(  # noqa: S701 (SQL, not HTML)
@@ -68,7 +68,7 @@ def _templates() -> Any:
 
 
 def render(path: str, **context: Any) -> str:
-    """Return a file of ``include/sql/``, rendered without Airflow, with what ``context`` gives it."""
+    """Return a file of ``include/sql/``, rendered without Airflow, with the values in ``context``."""
     return _templates().get_template(path).render(**context)
 
 
@@ -104,7 +104,7 @@ def render_task(
 
 
 def last_row(cursor: Any) -> dict[str, Any] | None:
-    """Return the row that a file's last statement selects, as an XCom that can be read (SQL handler).
+    """Return the row that a file's last statement selects, as a readable XCom (SQL handler).
 
     Args:
         cursor: a psycopg cursor that has executed one or more statements.

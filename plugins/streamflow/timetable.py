@@ -1,4 +1,4 @@
-"""When a month is due, and which month a run means."""
+"""When a month's run is due, and which month a run is for."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from streamflow.months import last_month_end, month_end
 if TYPE_CHECKING:
     from airflow.timetables.base import TimeRestriction
 
-WEST, EAST = dt.timedelta(hours=-12), dt.timedelta(hours=14)  # the zones that there are
+WEST, EAST = dt.timedelta(hours=-12), dt.timedelta(hours=14)  # the range of UTC offsets
 
 
 def _midnight(day: dt.date) -> DateTime:
@@ -33,7 +33,7 @@ def _next_month(day: dt.date) -> dt.date:
 
 
 def _day_that_begins(instant: dt.datetime) -> dt.date | None:
-    """Return the day whose midnight ``instant`` is in UTC, or else in Airflow's ``[core] default_timezone``."""
+    """Return the day that begins at ``instant`` in UTC, or else in Airflow's ``[core] default_timezone``."""
     name = conf.get("core", "default_timezone")
     own_zone = pendulum.local_timezone() if name == "system" else pendulum.timezone(name)
     for zone in (UTC, own_zone):
@@ -44,12 +44,12 @@ def _day_that_begins(instant: dt.datetime) -> dt.date | None:
 
 
 def months_meant(instant: dt.datetime) -> list[dt.date]:
-    """Return the ends of the months that a person can mean who picked ``instant``, as a day in a zone of their own.
+    """Return the month ends that a person may mean who picked ``instant`` as a day in their own time zone.
 
-    Airflow passes on the instant only. Midnight in UTC or in Airflow's own zone (the command line's) is that day.
-    Anything else may come from a browser anywhere, whose calendar keeps the time of day when a day is clicked: it may
-    be any day that it is somewhere. The last month that is over on a day is the same on most days; where it is not,
-    two months are returned, in order.
+    Airflow passes on only the instant. If it is midnight in UTC or in Airflow's own zone (the command line's), it means
+    that day. Otherwise it may come from a browser in any zone, whose calendar keeps the time of day when a day is
+    clicked. It may then mean any day that it is at that instant somewhere on earth. Usually these days mean the same
+    month. If not, both months are returned, in order.
     """
     if day := _day_that_begins(instant):
         return [last_month_end(day)]
@@ -58,19 +58,19 @@ def months_meant(instant: dt.datetime) -> list[dt.date]:
 
 
 def interval_meant(instant: dt.datetime) -> DataInterval:
-    """Return the month that ``instant`` means, else an interval that has no length and so names no month."""
+    """Return the month that ``instant`` means. If it may mean two, return an empty interval, which names no month."""
     months = months_meant(instant)
     return _interval(months[0]) if len(months) == 1 else DataInterval.exact(pendulum.instance(instant))
 
 
 def _day_of_bound(instant: dt.datetime) -> dt.date:
-    """Return the day that a person picked as a backfill's first or last one: its midnight in some zone, or its end.
+    """Return the day that a person picked as a backfill's first or last day.
 
-    Between 10:00 and 12:00 UTC it is midnight of two days, of the earlier one in the far west (Honolulu) and of the
-    later one in the far east (Auckland). The earlier one is returned: so whole months, from a first day to a last
-    one, are the same months everywhere.
+    ``instant`` is the day's midnight, or its end, in some time zone. Between 10:00 and 12:00 UTC an instant is the
+    midnight of two days: the earlier one in the far west (Honolulu), the later one in the far east (Auckland). The
+    earlier day is returned, so that a backfill of whole months has the same months in every zone.
     """
-    if instant.minute % 15 == 14:  # the form ends a day at 23:59:59.999; zones differ by quarters of an hour
+    if instant.minute % 15 == 14:  # the form ends a day at 23:59:59.999; UTC offsets are multiples of 15 minutes
         return _day_of_bound(instant.replace(second=0, microsecond=0) + dt.timedelta(minutes=1)) - dt.timedelta(days=1)
     if day := _day_that_begins(instant):
         return day
@@ -78,14 +78,14 @@ def _day_of_bound(instant: dt.datetime) -> dt.date:
 
 
 class MonthEndTimetable(Timetable):
-    """One run per month, whose data interval goes from the month's first day to its last (UTC).
+    """One run per month, whose data interval goes from the month's first day to its last day (UTC).
 
-    So ``{{ data_interval_end | ds }}`` is the month's ``as_of``. The run becomes due when the month is over, at
-    midnight of the first of the next one. A run that is asked for by date means the month that ends on that day,
-    else the last one that ended before it. A backfill's run is dated by its ``as_of``, which names it in the UI.
+    ``{{ data_interval_end | ds }}`` is therefore the month's ``as_of``. The run is due at midnight on the first of the
+    next month. A run triggered for a date is for the month that ends on that day, or else for the last month that
+    ended before it. A backfill run has its ``as_of`` as logical date, which the UI shows.
 
     Args:
-        start: the first day of the first month that is ever due by itself.
+        start: the first day of the first month that the schedule runs.
     """
 
     description = "At 00:00 UTC on the first of each month, for the month that has just ended"
@@ -104,25 +104,25 @@ class MonthEndTimetable(Timetable):
 
     @property
     def summary(self) -> str:
-        """What the UI shows as the schedule."""
+        """The schedule, as the UI shows it."""
         return "monthly, after the month's last day"
 
     def infer_manual_data_interval(self, *, run_after: DateTime) -> DataInterval:
-        """Return the month that ends on ``run_after``'s day, else the last that ended before it.
+        """Return the month that ends on the day of ``run_after``, or else the last month that ended before it.
 
-        Where that differs from zone to zone (``months_meant``), the interval is the instant itself: ``check_month``
-        refuses such a run. An error here would be the API's error 500.
+        If that depends on the time zone (``months_meant``), the interval is the instant itself, and ``check_month``
+        rejects the run. If this raised an error, the API would return status 500.
         """
         return interval_meant(run_after)
 
     def generate_run_id(
         self, *, run_type: DagRunType, run_after: DateTime, data_interval: DataInterval | None, **extra: Any
     ) -> str:
-        """Return an id that names the run's month, if that is certain: ``scheduled__2024-03-31``.
+        """Return an id that names the run's month, if the month is certain: ``scheduled__2024-03-31``.
 
-        That of a manual run ends with the time, as a month may be run many times. It names no month if the interval
-        is the clock's: the param ``as_of``, which cannot be seen here, is likely to name another.
-        (Airflow makes a backfill's id itself, of the run's date.)
+        The id of a manual run also has the time, because a month may be run many times. It names no month if the
+        interval comes from the clock: the param ``as_of``, which is not known here, probably names another month.
+        (Airflow makes the id of a backfill run itself, from the run's date.)
         """
         month = data_interval and data_interval.end.date()
         if month and data_interval == _interval(month) and month == month_end(month):
@@ -135,7 +135,7 @@ class MonthEndTimetable(Timetable):
     def next_dagrun_info(
         self, *, last_automated_data_interval: DataInterval | None, restriction: TimeRestriction
     ) -> DagRunInfo | None:
-        """Do what ``next_dagrun_info_v2`` does, after a run of the schedule."""
+        """Return what ``next_dagrun_info_v2`` returns after a scheduled run."""
         last = last_automated_data_interval
         info = last and DagRunInfo(run_after=_midnight(_next_month(last.start.date())), data_interval=last)
         return self.next_dagrun_info_v2(last_dagrun_info=info, restriction=restriction)
@@ -145,18 +145,18 @@ class MonthEndTimetable(Timetable):
     ) -> DagRunInfo | None:
         """Return the month after the last one, or the first one that ``restriction`` allows.
 
-        Without catchup, which is the schedule: every due date that was missed since the schedule's own last run is
-        made good, month after month. Unpausing for the first time, or after a backfill, makes good no more than last
-        month's: older months are a backfill's, and without their folders they would be waited for.
+        The schedule catches up, month by month, on every due date missed since its own last run. Its first run, or its
+        first run after a backfill, is for last month if that is the next one, otherwise for the current month. Older
+        months need a backfill: without their folders, their runs would only wait.
         """
-        is_schedule = not restriction.catchup  # a backfill asks with catchup
+        is_schedule = not restriction.catchup  # a backfill sets catchup
         if last_dagrun_info is not None:
             last = last_dagrun_info.data_interval
             first = _next_month(last.start.date())
-            goes_on = last_dagrun_info.run_after > last.end  # a backfill's run is dated by its as_of
+            goes_on = last_dagrun_info.run_after > last.end  # they are equal in a backfill run
         else:
             first = _day_of_bound(restriction.earliest) if restriction.earliest else self.start
-            if is_schedule:  # a backfill says itself from when on
+            if is_schedule:  # a backfill names its own first month
                 first = max(first, self.start)
             if first.day > 1:
                 first = _next_month(first)

@@ -1,4 +1,4 @@
-"""A staged table against its Great Expectations suite, every row, in the database."""
+"""Validates every row of a staged table against its Great Expectations suite, inside the database."""
 
 from __future__ import annotations
 
@@ -22,35 +22,35 @@ from streamflow.findings import Finding, describe, examples, exception, missing_
 from streamflow.load import open_delivered
 from streamflow.page import write_page
 from streamflow.plain import printable
-from streamflow.refusal import RUN_AGAIN, NotYet, Refusal, ends_task, wrap
+from streamflow.refusal import RUN_AGAIN, NotYet, Refusal, count, ends_task, wrap
 from streamflow.suite import run_suite
 from streamflow.tables import Table
 
 
 class ValidateOperator(BaseOperator):
-    """Validate one staged table; a broken critical rule fails the task, a broken warning is only reported.
+    """Validate one staged table. A broken critical rule fails the task; a broken warning is only reported.
 
-    A file that the month is sealed with passes again, unless the table has got a column since that it lacks: what would
-    fail it is reported as a warning.
+    A file that the month was sealed with passes again, and rules that would fail it are reported as warnings. It fails
+    only if it lacks a column that the table has gained since.
 
     Args:
         table: which of the tables.
         as_of: the month (templated); the suites' parameter ``as_of``.
-        suite: path of the suite, in Great Expectations' serialised form.
+        suite: path of the suite, in Great Expectations' serialized form.
         fs_conn_id: connection whose path holds the month folders; the file is read for the lines of broken rows.
         staged_sql: query for the staged file's record and the month before (templated).
-        passed_sql: statement that lets that very file through when the suite has passed (templated).
+        passed_sql: statement that marks this file as validated when the suite has passed (templated).
         conn_id: connection of the database.
 
     Returns (XCom):
-        ``rules``, how many were checked, ``warnings``, one text per broken rule of severity warning and one if the
-        file has changed since it was staged, and ``report``, the page with all results.
+        ``rules``: how many were checked. ``warnings``: one text per broken rule of severity warning, and one if the
+        file has changed since it was staged. ``report``: the page with all results.
 
     Raises:
-        TaskRefused: if a rule of another severity is broken; names table, rule, column, how many rows and, of a few
-            rows, line, user and value. Not retried. Also if nothing is staged, or something else when the suite has
-            passed.
-        TaskNotYet: if the database went away meanwhile; retried.
+        TaskRefused: if a critical rule is broken; names the table, the rule, the column, the number of rows and, for a
+            few rows, the line, user, and value. Also if nothing is staged, or if the table was loaded again during
+            validation. Not retried.
+        TaskNotYet: if the connection to the database was lost; retried.
     """
 
     template_fields: Sequence[str] = ("as_of", "staged_sql", "passed_sql")
@@ -80,7 +80,7 @@ class ValidateOperator(BaseOperator):
 
     @ends_task
     def execute(self, context: Any) -> dict[str, Any]:
-        """Run the suite and let the table through, or say what is wrong with it."""
+        """Run the suite, then mark the table as validated or report what is wrong with it."""
         hook = PostgresHook(self.conn_id)
         title, staged = f"{self.table.name} of {self.as_of}", self.table.staged(self.as_of)
         record = hook.get_first(self.staged_sql)
@@ -96,8 +96,8 @@ class ValidateOperator(BaseOperator):
         state, lines = _look_again(root, name, size, sha256, users)
         shows_values = settings.shows_values()
         failures, warnings = [], []
-        # what is sealed has passed: the month before it, or the rules, may be others by now. But without a column that
-        # the table has by now it cannot be built
+        # A sealed file has passed before; only the rules, or the month before, can have changed since. But a file
+        # without a column that the table has now cannot be built.
         passes = is_sealed and not missing_columns(results)
         for result in broken:
             finding = describe(result, lines, shows_values)
@@ -105,7 +105,7 @@ class ValidateOperator(BaseOperator):
 
         said = [finding.in_a_line() for finding in warnings]
         if any(finding.verdict == "failed" for finding in warnings):
-            said.append(f"{name} passes although rules are broken: {self.as_of} is sealed with this very file.")
+            said.append(f"{name} passes although rules are broken: {self.as_of} is sealed with this same file.")
         changed = f"{name} has changed since it was staged: the rules were checked on the file as it was then."
         if state == "changed" and not failures:
             said.append(f"{changed} To load the file as it is now, run the month again.")
@@ -119,7 +119,7 @@ class ValidateOperator(BaseOperator):
         ]
         page = settings.report_path(self.conn_id, self.as_of, f"{self.table.name}.html")
         facts = [
-            f"{len(failures)} of {len(results.results)} rules are broken, {len(warnings)} warn.",
+            f"{len(failures)} of {len(results.results)} rules failed; {count(len(warnings), 'warning')}.",
             f"File: {name}, {size} bytes, sha256 {sha256}",
             *aside,
             f"Checked: {dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC",
@@ -127,10 +127,10 @@ class ValidateOperator(BaseOperator):
         write_page(page, title, facts, [describe(result, lines, shows_values) for result in results.results])
         if failures:
             raise Refusal(
-                f"{title}: {len(failures)} of {len(results.results)} rules are broken.",
+                f"{title}: {len(failures)} of {len(results.results)} rules failed.",
                 *(line for finding in failures for line in _as_facts(finding)),
                 *aside,
-                *([f"{name} cannot be read any more: no lines can be named."] if state == "gone" else []),
+                *([f"{name} can no longer be read, so line numbers are missing."] if state == "gone" else []),
                 f"All results: {page}",
                 f"The rows are in staging.{staged}. Live and snapshots are untouched.",
                 to_do=RUN_AGAIN if state == "changed" else f"correct {Path(name).name}, then {RUN_AGAIN}",
@@ -142,12 +142,13 @@ class ValidateOperator(BaseOperator):
         }
         if hook.run(self.passed_sql, parameters=passed, handler=lambda cursor: cursor.rowcount) != 1:
             raise Refusal(f"{title}: staging.{staged} was loaded again while it was validated.", to_do=RUN_AGAIN)
-        self.log.info("%s: %d rules hold, %d warn.", title, len(results.results) - len(warnings), len(warnings))
+        passing = len(results.results) - len(warnings)
+        self.log.info("%s: %s passed, %s.", title, count(passing, "rule"), count(len(warnings), "warning"))
         self.log.info("All results: %s", page)
         return {"rules": len(results.results), "warnings": said, "report": str(page)}
 
     def _broken(self, results: Any, staged: str) -> list[Any]:
-        """Return the rules that do not hold; those that only say again that a column is missing are left out."""
+        """Return the broken rules, without those that fail only because a column is missing."""
         missing = missing_columns(results)
         broken = [
             result
@@ -158,7 +159,7 @@ class ValidateOperator(BaseOperator):
         lost = next((one for one in broken if not one.result and "OperationalError" in exception(one)), None)
         if lost:
             raise NotYet(
-                f"{self.table.name} of {self.as_of}: the database went away while staging.{staged} was validated.",
+                f"{self.table.name} of {self.as_of}: the connection was lost while staging.{staged} was validated.",
                 printable(exception(lost)),
             )
         return broken
@@ -171,9 +172,9 @@ def _as_facts(finding: Finding) -> list[str]:
 def _look_again(
     root: Path, name: str, size: int, sha256: str, users: set[str | None]
 ) -> tuple[str, dict[str | None, list[int]]]:
-    """Return whether a delivered file is ``as staged``, ``changed`` or ``gone`` (cannot be read), and users' lines.
+    """Return whether a file is ``as staged``, ``changed``, or ``gone`` (cannot be read), and the users' line numbers.
 
-    There are no lines if the file is not as staged, or they cannot be found: the rules are what matters.
+    There are no line numbers if the file is not as staged, or if they cannot be found: the results do not need them.
     """
     try:
         with open_delivered(root, root / name) as file:
@@ -182,7 +183,7 @@ def _look_again(
             file.seek(0)
             try:
                 return "as staged", find_lines(as_csv(file, name), users) if users else {}
-            except (ValueError, StopIteration, Refusal):  # no user_id in its header, or written to meanwhile
+            except (ValueError, StopIteration, Refusal):  # no user_id in its header, or modified in the meantime
                 return "as staged", {}
     except (OSError, Refusal):
         return "gone", {}

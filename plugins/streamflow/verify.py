@@ -1,4 +1,4 @@
-"""Is everything as it was sealed?"""
+"""Compares snapshots with the ledger, and live with the newest snapshot."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from streamflow.tables import TABLES
 
 
 class Difference(NamedTuple):
-    """One thing that is not as it was sealed.
+    """A difference from what was sealed.
 
     Attributes:
         relation: the table.
         as_of: the month.
-        expected: what the ledger, or for live the newest snapshot, says.
+        expected: what the ledger says or, for live, the newest snapshot.
         found: what the table holds.
         users: some of the users whose rows differ, if they are known.
-        under_way: of live, the month whose run has sealed the newest snapshot and not ended: it goes on, or has failed.
+        under_way: for live, the month whose run sealed the newest snapshot and has not ended: it still runs, or failed.
     """
 
     relation: str
@@ -40,15 +40,15 @@ class Difference(NamedTuple):
 
     @property
     def facts(self) -> list[str]:
-        """Where it is, what was expected, and what was found, a line each."""
+        """Where it is, what was expected, and what was found, one line each."""
         where = f"{self.relation} of {self.as_of}" if self.as_of else f"{self.relation}, while no month is sealed"
         found = self.found + sample(self.users)
-        why = [f"    the run of {self.under_way} has sealed it, and not ended yet"] if self.under_way else []
+        why = [f"    the run of {self.under_way} sealed it and has not ended yet"] if self.under_way else []
         return [where, f"    expected {self.expected}", f"    found {found}", *why]
 
 
 class Verified(NamedTuple):
-    """What was compared, and found to be as it was sealed.
+    """What was compared and matches what was sealed.
 
     Attributes:
         months: sealed months; 0 if there was nothing to compare.
@@ -77,7 +77,7 @@ class Verified(NamedTuple):
 
 
 def verify(conn_id: str, sql: str, verified_sql: str) -> Verified:
-    """Compare, and say what was compared.
+    """Compare, and return what was compared.
 
     Args:
         conn_id: connection of the database.
@@ -86,8 +86,7 @@ def verify(conn_id: str, sql: str, verified_sql: str) -> Verified:
 
     Raises:
         Refusal: naming every difference; or if the database does not have this version's schema.
-        NotYet: if all of them are in live tables, and the run that is to bring those to the newest snapshot has not
-            ended.
+        NotYet: if all of them are in live tables, and the run that brings those to the newest snapshot has not ended.
     """
     import psycopg
 
@@ -97,15 +96,15 @@ def verify(conn_id: str, sql: str, verified_sql: str) -> Verified:
         ).fetchone()
         if not exists:  # before the first run
             return Verified(0, 0, None, 0, 0, database)
-        connection.rollback()  # the file chooses how its transaction is isolated
+        connection.rollback()  # the file sets the isolation level of its transaction
         try:
             cursor.execute(sql)
         except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedFunction):
             raise Refusal(
                 f"The database {database} does not have the schema that this version of the package needs.",
                 "Nothing was compared.",
-                to_do="run a month, which installs it, or says why it cannot. Where the pipeline does not own the "
-                "database, its owner does: make schema",
+                to_do="run a month, which installs it or says why it cannot. If the pipeline does not own the "
+                "database, its owner installs it: make schema",
             ) from None
         while cursor.nextset():
             pass
@@ -118,7 +117,7 @@ def verify(conn_id: str, sql: str, verified_sql: str) -> Verified:
         raise NotYet(
             "Live is behind the newest snapshot:",
             *facts,
-            to_do=f"let the run of {differences[0].under_way} end, which brings live there. "
+            to_do=f"wait until the run of {differences[0].under_way} has ended: it brings live to the newest snapshot. "
             f"If it has failed, {RUN_AGAIN}.",
         )
     said = f"{count(len(differences), 'difference')} from what was sealed:"
@@ -126,23 +125,23 @@ def verify(conn_id: str, sql: str, verified_sql: str) -> Verified:
         raise Refusal(
             said,
             *facts,
-            "Someone wrote to live other than by this pipeline, or the server crashed before a run had ended.",
+            "Something other than this pipeline wrote to live, or the server crashed before a run ended.",
             to_do=f"{RUN_AGAIN}: each run of any month brings live to the newest snapshot.",
         )
     raise Refusal(
         said,
         *facts,
-        "Someone wrote to these tables other than by this pipeline"
+        "Something other than this pipeline wrote to these tables"
         + (", or a migration has dropped columns." if any("are gone" in one.found for one in differences) else "."),
-        to_do="run the months that differ again with restate=true, the oldest first: "
-        "that builds their snapshots, and live, from their files again",
+        to_do="run the months that differ again with restate=true, oldest first: "
+        "this builds their snapshots and live again from their files",
     )
 
 
 class VerifyOperator(BaseOperator):
     """Recompute counts and checksums of every snapshot and compare live with the newest one; read-only.
 
-    Before the first month there is nothing to compare: it says so and succeeds, as its DAG is on from the start.
+    Before the first month there is nothing to compare. It says so and succeeds, because its DAG is not paused at first.
 
     Args:
         sql: ``verify.sql`` (templated).
@@ -166,7 +165,7 @@ class VerifyOperator(BaseOperator):
 
     @ends_task
     def execute(self, context: Any) -> dict[str, Any]:
-        """Compare, and name what differs; what was compared is the XCom."""
+        """Compare, and name the differences; the XCom is what was compared."""
         verified = verify(self.conn_id, self.sql, self.verified_sql)
         for line in str(verified).splitlines():
             self.log.info("%s", line)

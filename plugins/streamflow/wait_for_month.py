@@ -1,4 +1,4 @@
-"""Waiting for a whole delivery, not for the first of its files."""
+"""Waits for a complete delivery, not only for its first file."""
 
 from __future__ import annotations
 
@@ -25,35 +25,35 @@ log = logging.getLogger(__name__)
 
 
 def shortest_interval() -> float:
-    """Return the fewest seconds between two looks for which the task is handed back to the scheduler and out again.
+    """Return the shortest safe interval, in seconds, between two checks of a task that leaves its slot in between.
 
-    The process that watches over the first look outlives it by up to ``[workers] min_heartbeat_interval``. If the task
-    is queued again by then, the scheduler takes the end of that process for the end of the second look, and fails it.
+    The process that supervises a check outlives it by up to ``[workers] min_heartbeat_interval``. If the task is queued
+    again by then, the scheduler mistakes the end of that process for the end of the second check, and fails the task.
     """
     return max(20, 4 * conf.getint("workers", "min_heartbeat_interval", fallback=5))
 
 
 def still_missing(folder: str | Path, settle_seconds: float, files: Iterable[str]) -> list[str]:
-    """Say which of its files a month folder still lacks, one sentence each; empty when the delivery is whole.
+    """Return which files a month folder still lacks, one sentence each; empty when the delivery is complete.
 
-    A file counts when it is there, plain or compressed, not empty, and was last written ``settle_seconds`` ago or
-    earlier. One that is dated further in the future than that would never be: it counts when it stays as it is while it
-    is watched for as long.
+    A file counts when it exists, plain or compressed, is not empty, and was last written at least ``settle_seconds``
+    ago. A file that is dated further in the future than that would never count. It is watched for ``settle_seconds``
+    instead, and counts if it does not change.
     """
     missing, ahead = [], {}
     for file in files:
         name, *others = delivered_names(Path(folder), file)
         if others:
-            missing.append(f"{name} and {others[0]} are both there (remove the one that is not meant)")
+            missing.append(f"{name} and {others[0]} both exist (remove the wrong one)")
             continue
         path = Path(folder) / name
         try:
             found = path.stat()
         except FileNotFoundError:
-            missing.append(f"{name} is not there")
+            missing.append(f"{name} is missing")
             continue
         except OSError as error:  # the folder is a file, a link leads nowhere, no permission …
-            missing.append(f"{name} cannot be looked at ({error.strerror})")
+            missing.append(f"{name} cannot be checked ({error.strerror})")
             continue
         age = time.time() - found.st_mtime
         if not stat.S_ISREG(found.st_mode):
@@ -67,8 +67,8 @@ def still_missing(folder: str | Path, settle_seconds: float, files: Iterable[str
         elif settle_seconds and age < 0:
             ahead[path] = found
             log.warning("%s is dated %.0f s in the future: a clock is wrong, here or where it was written.", path, -age)
-    if ahead and not missing:  # whatever else is missing makes another look necessary anyway
-        log.info("Watching for %.0f s whether what is dated in the future is still being written.", settle_seconds)
+    if ahead and not missing:  # if anything else is missing, there will be another check anyway
+        log.info("Watching the files dated in the future for %.0f s: are they still being written?", settle_seconds)
         time.sleep(settle_seconds)
         missing = [f"{path.name} was written while it was watched" for path in ahead if _has_changed(path, ahead[path])]
     return missing
@@ -83,23 +83,23 @@ def _has_changed(path: Path, before: os.stat_result) -> bool:
 
 
 def log_missing(log: Any, folder: str, missing: list[str]) -> None:
-    """Log what a month folder still lacks, a line per file."""
+    """Log what a month folder still lacks, one line per file."""
     log.info("Still waiting for %s:", folder)
     for sentence in missing:
         log.info("  - %s", sentence)
 
 
 class MonthFolderTrigger(BaseTrigger):
-    """Waits in the triggerer until a month folder is whole, or its time is up.
+    """Waits in the triggerer until a delivery is complete, or its deadline has passed.
 
-    Fires once, with the list of what is still missing: empty when the delivery is whole.
+    Fires once, with the list of what is still missing: empty when the delivery is complete.
 
     Args:
         folder: the month folder.
         settle_seconds: how long a file must not have been modified.
-        poke_interval: seconds between two looks, and before the first: the task has just looked.
+        poke_interval: seconds between two checks, and before the first one, because the task has just checked.
         deadline: ISO time at which to give up.
-        files: the files that are looked for. None: every table's, as a trigger of an earlier version does not say.
+        files: the expected files. None, from a trigger of an earlier version: those of all tables.
     """
 
     def __init__(
@@ -126,7 +126,7 @@ class MonthFolderTrigger(BaseTrigger):
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Sleep, look, and sleep again."""
+        """Sleep and check, until the delivery is complete or the deadline has passed."""
         deadline = dt.datetime.fromisoformat(self.deadline)
         while True:
             left = (deadline - dt.datetime.now(dt.UTC)).total_seconds()
@@ -139,17 +139,17 @@ class MonthFolderTrigger(BaseTrigger):
 
 
 class MonthFolderSensor(FileSensor):
-    """A FileSensor on a month folder that passes only when the files of all tables of the month are there and settled.
+    """A FileSensor on a month folder that passes only when the files of all the month's tables exist and have settled.
 
     Args:
         as_of: the month (templated).
         settle_seconds: how long each file must not have been modified.
-        kwargs: FileSensor's; ``filepath`` is the month folder below the connection's path. Airflow's setting
+        kwargs: arguments of FileSensor; ``filepath`` is the month folder below the connection's path. Airflow's setting
             ``[operators] default_deferrable`` decides whether it waits in the triggerer. If it does, or in mode
             ``reschedule``, ``poke_interval`` is at least ``shortest_interval()``.
 
     Raises:
-        TaskRefused: when the time is up; says which files are missing.
+        TaskRefused: on timeout; says which files are missing.
     """
 
     template_fields: Sequence[str] = (*FileSensor.template_fields, "as_of")
@@ -162,7 +162,7 @@ class MonthFolderSensor(FileSensor):
             self.poke_interval = max(self.poke_interval, shortest_interval())
 
     def poke(self, context: Any) -> bool:
-        """Return whether the delivery is whole, and log what it still lacks."""
+        """Return whether the delivery is complete, and log what it still lacks."""
         if missing := self._missing():
             log_missing(self.log, self.path, missing)
             return False
@@ -174,7 +174,7 @@ class MonthFolderSensor(FileSensor):
         """Wait here, or in the triggerer if deferrable."""
         if not self.deferrable:
             try:
-                # not FileSensor's own, whose deferral passes as soon as any file is there
+                # only when not deferrable: FileSensor's own deferral passes as soon as any file exists
                 return super().execute(context)
             except AirflowSensorTimeout:
                 raise self._timed_out(self._missing()) from None
@@ -193,7 +193,7 @@ class MonthFolderSensor(FileSensor):
 
     @ends_task
     def execute_complete(self, context: Any, event: list[str] | None = None) -> None:
-        """Take the trigger's word."""
+        """Succeed or fail, as the trigger reports."""
         if event:
             raise self._timed_out(event)
         self._log_whole()
