@@ -136,7 +136,7 @@ def test_snapshot_refuses_what_was_not_validated(database):
     for table in set(TABLES) - {"labels"}:
         database.build(JANUARY, table)
     for step in (database.gate, database.seal):
-        with pytest.raises(Exception, match="only 5 of 6 tables of 2024-01-31 are staged, validated and built"):
+        with pytest.raises(Exception, match="only 5 of 6 tables of 2024-01-31 are staged, validated, and built"):
             step(JANUARY)
     assert not any(database.contents(ledger=True).values())
 
@@ -160,7 +160,7 @@ def test_a_changed_first_month_is_refused(database):
     before = database.contents(ledger=True)
     with pytest.raises(psycopg.errors.RaiseException, match="its folder would be month_013") as refused:
         database.load_month(FEBRUARY, delivery("ann"))
-    assert "Expected 2024-01: the ledger has month_000 sealed as 2024-01-31." in str(refused.value)
+    assert "Expected 2024-01: in the ledger, month_000 is sealed as 2024-01-31." in str(refused.value)
     assert refused.value.diag.message_hint.startswith("set the Airflow variable streamflow_first_month to 2024-01")
     assert database.contents(ledger=True) == before
 
@@ -208,7 +208,7 @@ def test_a_folders_number_and_the_ledger_agree_on_the_first_month(database):
         else:
             with pytest.raises(psycopg.errors.RaiseException, match="its folder would be") as refused:
                 database.query(claim, FEBRUARY, sealed + folder, folder)
-            assert f"Expected {first_month}: the ledger has {sealed} sealed as 2024-01-31." in str(refused.value)
+            assert f"Expected {first_month}: in the ledger, {sealed} is sealed as 2024-01-31." in str(refused.value)
             to_do = f"set the Airflow variable streamflow_first_month to {first_month}"
             assert refused.value.diag.message_hint.startswith(to_do)
 
@@ -219,6 +219,6 @@ def test_a_changed_first_month_is_seen_past_months_with_other_folders(database):
     database.first_month = "2024-01"
     database.load_month(FEBRUARY, delivery("ann"))
     database.run_as_admin(f"update deliveries set file_name = '2024-02/' || file_name where as_of = '{FEBRUARY}'")
-    with pytest.raises(psycopg.errors.RaiseException, match="the ledger has month_000 sealed as 2024-01-31"):
+    with pytest.raises(psycopg.errors.RaiseException, match="in the ledger, month_000 is sealed as 2024-01-31"):
         database.query("select staging.claim_month(%s, 'a run', 'month_003')", MARCH)
     database.query("select staging.claim_month(%s, 'a run', 'month_002')", MARCH)

@@ -270,7 +270,7 @@ def tables_of(database) -> list[tuple]:
 )
 def test_the_owners_functions_take_only_staged_tables_of_the_six(sealed, statement, name):
     before, tables = sealed.contents(ledger=True), tables_of(sealed)
-    with pytest.raises(psycopg.errors.RaiseException, match="is no table of a delivery"):
+    with pytest.raises(psycopg.errors.RaiseException, match="is not a table of a delivery"):
         sealed.query(statement.format("%s::text"), name)
     assert sealed.contents(ledger=True) == before
     assert tables_of(sealed) == tables
@@ -696,7 +696,7 @@ def test_a_list_of_changes_that_is_not_all_and_nothing_else_is_not_applied(resta
     insert(restated, "labels_20240131_changes", *rows)
     finish(restated, JANUARY)
     with pytest.raises(
-        psycopg.Error, match=r"is not what the months before it say|are not what it can change there|no partition"
+        psycopg.Error, match=r"does not follow from the months before it|are not changes that it can make|no partition"
     ):
         restated.seal(JANUARY, restate=True)
     assert restated.contents(ledger=True) == before
@@ -726,7 +726,7 @@ def test_a_restatement_does_not_change_an_earlier_month(january, row):
     insert(january, BUILD, ANN, BOB, CID)
     insert(january, "labels_20240229_changes", row.format(JANUARY))
     finish(january, FEBRUARY)
-    with pytest.raises(psycopg.errors.RaiseException, match="are not what it can change there"):
+    with pytest.raises(psycopg.errors.RaiseException, match="are not changes that it can make"):
         january.seal(FEBRUARY, restate=True)
     assert january.contents(ledger=True) == before
 
@@ -738,7 +738,7 @@ def test_a_late_month_does_not_hide_what_it_changes_later(january):
     begin(january, FEBRUARY)
     insert(january, BUILD, ANN.replace(f"'{FEBRUARY}')", f"'{JANUARY}')"), BOB.replace(JANUARY, FEBRUARY))
     finish(january, FEBRUARY)
-    with pytest.raises(psycopg.errors.RaiseException, match=r"is not what the months before it say"):
+    with pytest.raises(psycopg.errors.RaiseException, match=r"does not follow from the months before it"):
         january.seal(FEBRUARY, restate=True)
     assert january.contents(ledger=True) == before
 
@@ -758,7 +758,7 @@ def test_of_what_a_later_month_has_delivered_only_what_its_file_leaves_out_chang
         delivered = "delivered as (select {} from sealed where"
         assert text.count(delivered.format("*")) == 1
         january.run(text.replace(delivered.format("*"), delivered.format(columns)))
-        with pytest.raises(psycopg.errors.RaiseException, match="are not what it can change there"):
+        with pytest.raises(psycopg.errors.RaiseException, match="are not changes that it can make"):
             january.seal(JANUARY, restate=True)
         assert january.contents(ledger=True) == before
     else:
@@ -878,7 +878,7 @@ def test_prepare_says_what_to_do_with_a_schema_of_another_version(january, tmp_p
     assert isinstance(refused.value.error, TaskRefused)  # which is not tried again
     what, why, to_do = refused.value.message.splitlines()
     assert what == "the database streamflow_test does not have the schema that this version of the package needs."
-    assert why.startswith("streamflow_ingest may not change it (")
+    assert why.startswith("The user streamflow_ingest has no right to change it (")
     assert to_do.startswith("What to do: install it as its owner (make schema; see docs/deployment.md)")
     assert january.contents(ledger=True) == before
 

@@ -61,7 +61,7 @@ def everything(database: Database) -> list:
             "alter table users rename column user_gender to gender",
             [
                 "users.gender is in the database, not in table.yaml (removed, or renamed?)",
-                "users.user_gender is not in the database: a new column has to be optional",
+                "users.user_gender is not in the database: a new column must be optional",
             ],
         ),
         (
@@ -78,22 +78,22 @@ def everything(database: Database) -> list:
         ),
         (
             "alter table subscriptions drop add_on_security; alter table subscriptions add add_on_security boolean",
-            ["subscriptions.add_on_security is column 13 in the database, 10 in table.yaml: new ones go last"],
+            ["subscriptions.add_on_security is column 13 in the database, 10 in table.yaml: new columns go last"],
         ),
         (
             "update deliveries set not_delivered = '{churn_label, churn_reason}' where table_name = 'labels'",
             [
-                "labels.churn_label is no optional column, and files of sealed months left it out",
+                "labels.churn_label is not an optional column, but files of sealed months left it out",
                 "labels.churn_reason is no optional column",
             ],
         ),
         (
             "alter table users add foreign key (user_id) references labels",
-            ["users.refers_to is none, and in the database labels"],
+            ["users.refers_to is none, but labels in the database"],
         ),
         (
             "alter table labels drop constraint labels_user_id_fkey",
-            ["labels.refers_to is users, and in the database none"],
+            ["labels.refers_to is users, but none in the database"],
         ),
         (
             "update deliveries set table_name = 'surveys' where table_name = 'labels'",
@@ -101,11 +101,11 @@ def everything(database: Database) -> list:
         ),
         (
             "drop function labels_as_of; alter table labels_snapshots rename to churn_snapshots",
-            ["labels.snapshots is labels_snapshots, and its sealed months are not there"],
+            ["labels.snapshots is labels_snapshots, but the sealed months are not there"],
         ),
         (
             f"{LABELS_REFER_TO} subscriptions",
-            ["labels.refers_to is users, and in the database subscriptions"],
+            ["labels.refers_to is users, but subscriptions in the database"],
         ),
     ],
 )

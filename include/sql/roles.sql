@@ -1,9 +1,9 @@
--- The three roles of the data's database. For a deployment: `make schema` runs it once, before the schema.
+-- Creates the three roles of the data's database. For a deployment: `make schema` runs it before the schema.
 --
--- takes:  the database that is to hold the data, and a user that may create roles
--- leaves: streamflow_owner, who owns everything and does not log in; streamflow_ingest, which the DAG connects as;
---         streamflow_reader, who selects from live, snapshots and ledger. None of them has a password: set them with
---         psql's \password. What the last two may do is granted where it is made, in schema/grants.sql.
+-- takes:  the database for the data, and a user that may create roles
+-- leaves: streamflow_owner, who owns everything and cannot log in; streamflow_ingest, which the DAG connects as;
+--         streamflow_reader, who can select from live, snapshots, and the ledger. None of them has a password: set
+--         them with psql's \password. schema/grants.sql has the rights of the last two.
 do $$
 declare
     role_name text;
@@ -19,7 +19,7 @@ begin
     end loop;
     execute format('grant streamflow_owner to %I', current_user);
 
-    -- the database is the data's alone: no one else connects, and Airflow's own user least of all
+    -- the database is only for the data: no one else may connect, not even Airflow's own user
     execute format('revoke all on database %I from public', current_database());
     execute format('grant connect on database %I to streamflow_reader', current_database());
     execute format(
@@ -35,8 +35,8 @@ grant usage on schema public to streamflow_ingest, streamflow_reader;
 create schema if not exists staging authorization streamflow_owner;
 alter schema staging owner to streamflow_owner;
 
--- what an earlier version has made as whoever ran it; what streamflow_ingest made, the schema drops, all but what has
--- the name of the lock that it begins with
+-- Takes over what an earlier version created as the user that ran it. The schema drops what streamflow_ingest created,
+-- except a relation with the name of its lock: that one is dropped here.
 do $$
 declare
     made record;
@@ -57,7 +57,7 @@ begin
         where
             relkind in ('r', 'p', 'v')
             and (
-                nspname = 'staging' and relname !~ '_\d{8}$'  -- staged tables are dropped, not taken over
+                nspname = 'staging' and relname !~ '_\d{8}$'  -- staging tables are dropped, not taken over
                 or nspname = 'public'
                 and coalesce(inhparent::regclass, pg_class.oid::regclass) in (
                     {%- for table in tables.values() %}

@@ -1,8 +1,8 @@
--- The whole schema, in the order in which its parts need each other. A database that has this very version is left
--- alone, so that the DAG's own user need not be allowed to change it.
+-- Installs the whole schema, in the order in which its parts depend on each other. A database that has this version is
+-- left alone, so that the DAG's user does not need the right to change it.
 --
 -- takes:  an empty database, or one that has the schema already; for changes, a user that owns it
--- leaves: live, snapshots, ledger and staging, and on the schema staging a comment that says which version
+-- leaves: live, snapshots, ledger, and staging, and the version as a comment on the schema staging
 {%- set parts %}
 {% include 'schema/clear_staging.sql' %}
 {% include 'schema/assert_true.sql' %}
@@ -37,7 +37,7 @@ perform staging.add_columns();
 {% endset %}
 do $schema$
 declare
-    -- roles that are new need their grants
+    -- installed again when the roles are new, because they need their grants
     version text := '{{ parts | version_of }}'
         || case when to_regrole('streamflow_ingest') is null then '' else ', with roles' end;
     made record;
@@ -47,16 +47,16 @@ begin
     if obj_description(to_regnamespace('staging')) = version then
         return;
     end if;
-    set local lock_timeout = '1min';  -- rather try again than stand in every reader's way behind a long one
+    set local lock_timeout = '1min';  -- rather fail and retry than block every reader behind a long query
     if to_regnamespace('staging') is null then
-        perform pg_advisory_xact_lock(hashtext('streamflow'));  -- of a new database, which has no readers yet
+        perform pg_advisory_xact_lock(hashtext('streamflow'));  -- only in a new database, which has no readers yet
         create schema if not exists staging;
     end if;
-    -- only the pipeline's own roles may hold this lock: readers keep nothing but new columns waiting
+    -- only the pipeline's own roles can hold this lock: readers can delay nothing but new columns
     create table if not exists staging.publish_lock ();
     lock table staging.publish_lock in exclusive mode;
     if obj_description(to_regnamespace('staging')) = version then
-        return;  -- another run has installed it meanwhile
+        return;  -- another run has installed it in the meantime
     end if;
 {{ parts }}
     execute format('comment on schema staging is %L', version);
@@ -65,7 +65,7 @@ exception
         raise exception using
             message = format(
                 E'the database %s does not have the schema that this version of the package needs.\n'
-                '%s may not change it (%s).',
+                'The user %s has no right to change it (%s).',
                 current_database(), current_user, sqlerrm
             ),
             hint = 'install it as its owner (make schema; see docs/deployment.md), then {{ run_again }}.';

@@ -1,8 +1,8 @@
 {% from 'parts/month.sql' import as_of with context -%}
--- What would change in sealed months, cell by cell.
+-- The changes that sealed months would get, cell by cell.
 --
 -- takes:  the lists of changes; the sealed snapshots
--- leaves: a query with a row per month, table, user and column: the value that is sealed, and the one that would be
+-- leaves: a query with one row per month, table, user, and column: the sealed value, and what it would become
 {% for table in tables_of(as_of).values() %}
 select
     change.as_of::text as as_of,

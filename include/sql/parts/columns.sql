@@ -1,6 +1,6 @@
-{#- Lists of a table's columns, four to a line. -#}
+{#- Lists of a table's columns, four per line. -#}
 
-{#- user_id, one, two …; `of`, if given, is the alias that they are taken from -#}
+{#- user_id, one, two …; `of`, if given, is the alias of their table -#}
 {%- macro columns(names, of='', indent=4) -%}
 {%- for name in names -%}
 {{ of ~ '.' if of }}{{ name }}{{ ',' if not loop.last }}
@@ -8,8 +8,8 @@
 {%- endfor -%}
 {%- endmacro -%}
 
-{#- Whether two rows differ in some columns, to the letter: 7.0 and 7 are one number, and differ in scale. A row that is
-not there differs from any that is. -#}
+{#- Whether two rows differ in some columns. Numbers are compared as written: 7.0 and 7 are equal but differ in scale. A
+row that does not exist differs from any row that does. -#}
 {%- macro differ(table, names, one, other, indent=4) -%}
 row({{ _image(table, names, one, indent) }})
 {{ ' ' * (indent - 4) }}is distinct from row({{ _image(table, names, other, indent) }})
@@ -22,7 +22,8 @@ row({{ _image(table, names, one, indent) }})
 {%- endfor -%}
 {%- endmacro -%}
 
-{#- The order-independent checksum of rows, as the ledger keeps it: text, so that it sees every digit. Version 1. -#}
+{#- The ledger's checksum of rows, which does not depend on their order. It is computed from text, so that every digit
+counts. Version 1. -#}
 {%- macro checksum(values) -%}
 sum(hashtextextended(row({{ values }})::text, 0))
 {%- endmacro -%}

@@ -1,8 +1,8 @@
 {% from 'parts/month.sql' import as_of with context -%}
--- Lets the staged file through the gate.
+-- Marks the staged file as validated, so that the gate can pass it.
 --
--- takes:  the parameters file_sha256, of the staged file whose suite has passed, warnings and profile
--- leaves: it marked as validated, if it is still the one on record, with what the suite has found
+-- takes:  the parameters file_sha256 (of the file whose suite has passed), warnings, and profile
+-- leaves: the file marked as validated, with the suite's warnings and profile, if it is still the recorded one
 update staging.files set
     is_validated = true,
     warnings = %(warnings)s,

@@ -1,8 +1,8 @@
 {% from 'parts/month.sql' import as_of with context -%}
--- Puts a loaded file on record, as not validated yet; fails if another run has taken over the month.
+-- Records a loaded file, as not validated yet; fails if another run has taken over the month.
 --
--- takes:  the parameters file_name, file_bytes, file_sha256, not_delivered and delivered
--- leaves: its row in staging.files, an earlier try's replaced
+-- takes:  the parameters file_name, file_bytes, file_sha256, not_delivered, and delivered
+-- leaves: its row in staging.files, in place of an earlier attempt's
 insert into staging.files
 (as_of, table_name, file_name, file_bytes, file_sha256, not_delivered, delivered)
 select

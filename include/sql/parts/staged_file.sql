@@ -1,9 +1,10 @@
 {% from 'parts/month.sql' import as_of with context -%}
--- Which file is staged, if this run still has the month, and what it is to be compared with.
+-- Returns the staged file's record, and the previous month's figures to compare it with; fails if another run has
+-- taken over the month.
 --
 -- takes:  the record of a load; the ledger
--- leaves: one row with the file's name, size, sha256 and left-out columns, whether the month was ever sealed with this
---         very file, and the rows and profile of the nearest earlier sealed month's delivery (NULL if there is none)
+-- leaves: one row with the file's name, size, sha256, and left-out columns, whether the month was ever sealed with
+--         this file, and the rows and profile of the nearest earlier sealed month's delivery (NULL if there is none)
 with
 before as (
     select as_of, delivered, profile

@@ -1,8 +1,8 @@
 {#-
-state(k): what a month delivered, and the rows of state(k-1) whose users it does not have. The one definition of it,
-for the month that is loaded and for every sealed month that it changes.
+state(k): the rows that a month delivered, and the rows of state(k-1) whose users it did not deliver. This is the only
+definition, for the month that is loaded and for every sealed month that it changes.
 
-takes:  table, and as_of, the month as an SQL expression; in front of it three sets of rows: `delivered`, `previous`
+takes:  table, and as_of, the month as an SQL expression; before it, three sets of rows: `delivered`, `previous`
         (state(k-1)), and `left_out`, one row with the optional columns that the file does not have, as `names`
 leaves: a query with a snapshot's columns
 -#}

@@ -1,6 +1,6 @@
--- What verify.sql has compared; in the same transaction, and true where that has found no difference.
+-- Counts what verify.sql has compared, in the same transaction; correct if it found no differences.
 --
--- takes:  the ledger, the snapshots and live; it reads all of them
+-- takes:  the ledger, the snapshots, and live; it reads all of them
 -- leaves: a query with one row: how many months and snapshots are sealed, the newest month, the rows of the
 --         snapshots, the rows of live, and the database's name
 select

@@ -1,4 +1,4 @@
--- Gives live and snapshots, partitions and all, the optional columns that they do not have: NULL in all rows there are.
+-- Adds the optional columns that live and the snapshots (with their partitions) lack, as NULL in all existing rows.
 create or replace function staging.add_columns() returns void
 language plpgsql as $$
 declare

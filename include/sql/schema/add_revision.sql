@@ -1,5 +1,5 @@
--- Writes a revision of a month's table to the ledger. What is known of the file is the staged one's, if it is the run's
--- own month, else the revision's before.
+-- Writes a revision of a month's table to the ledger. The facts about the file come from the staged file if it is the
+-- run's own month, otherwise from the previous revision.
 create or replace function staging.add_revision(
     month date, of_table text, counts staging.counts, run text, is_staged boolean, odd text[]
 ) returns void

@@ -1,5 +1,5 @@
--- Looks at a sample of a loaded table for the planner. 3,000 rows tell as much of keys, sizes and order as the
--- default's 30,000.
+-- Analyzes a loaded table for the planner. A sample of 3,000 rows says as much about keys, sizes, and order as the
+-- default of 30,000.
 create or replace function staging.analyze_staged(month date, table_name text) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp set default_statistics_target = 10 as $$
 begin

@@ -1,10 +1,10 @@
--- Brings sealed snapshots to what a build's list of changes says. Only a restatement has rows in it.
+-- Applies a build's list of changes to sealed snapshots. Only a restatement has rows in the list.
 --
 -- takes:  the list, staging.<table>_<month>_changes, and whether the month itself is sealed: if not, it is attached
--- leaves: a function staging.apply_changes_<table> per table; it returns the months that it has changed. It stops at
---         a row that changes nothing, that is of an earlier month, or that is other than what a later month has
---         delivered: of that only the columns change that its file left out. That what a month did not deliver is the
---         month before's, count_snapshot.sql checks when the changes are made.
+-- leaves: a function staging.apply_changes_<table> per table; it returns the months that it has changed. It fails on
+--         a row that changes nothing, belongs to an earlier month, or differs from what a later month delivered. In a
+--         delivered row of a later month, only the columns that its file left out may change. After the changes,
+--         count_snapshot.sql checks that all other values are those of the month before.
 {% import 'parts/columns.sql' as sql %}
 {% for table in tables.values() %}
 create or replace function staging.apply_changes_{{ table.name }}(month date, is_sealed boolean) returns date[]
@@ -22,7 +22,7 @@ begin
 
     execute format(
         $forged$
-        select count(*) > 0  -- not exists(), which would be planned for the first row
+        select count(*) > 0  -- not exists(), which would be planned to return the first row fast
         from staging.%I as change
         left join public.{{ table.snapshots }} as sealed
             on change.user_id = sealed.user_id and change.as_of = sealed.as_of and sealed.as_of >= $1
@@ -49,7 +49,7 @@ begin
     ) into is_forged using month, is_sealed;
     perform staging.assert_true(
         not is_forged,
-        format('the changes of {{ table.name }} that %s makes in sealed months are not what it can change there', month)
+        format('the listed changes of %s to sealed months of {{ table.name }} are not changes that it can make', month)
     );
 
     execute format(

@@ -1,10 +1,10 @@
--- Which builds a month has: another text whenever a table is built again.
+-- The ids of a month's builds. The text changes whenever a table is built again.
 create or replace function staging.builds_of(month date) returns text
 language sql stable parallel safe as $$
     select string_agg(build_id::text, ' ' order by table_name) from staging.builds where as_of = month
 $$;
 
--- Stops a run unless all its tables are validated and built, from the files that are staged.
+-- Stops a run unless all its tables are validated and built from the staged files.
 create or replace function staging.assert_built(month date, run text) returns void
 language plpgsql stable as $$
 declare
@@ -28,7 +28,7 @@ begin
             = (build.as_of, build.table_name, build.file_sha256, build.not_delivered);
     perform staging.assert_true(
         ready = delivered,
-        format('only %s of %s tables of %s are staged, validated and built', ready, delivered, month)
+        format('only %s of %s tables of %s are staged, validated, and built', ready, delivered, month)
     );
 end
 $$;

@@ -1,5 +1,5 @@
--- Stops if the database's tables cannot become those of include/tables by new tables, and new optional columns at their
--- end: whatever else is to change, a migration has to say how.
+-- Stops unless the database's tables become those of include/tables just by adding tables, and optional columns at the
+-- end. Any other change needs a migration.
 --
 -- takes:  staging.tables() and staging.columns(); the tables that the database has
 -- leaves: nothing
@@ -40,7 +40,7 @@ language sql as $$
             name,
             case
                 when said.name is null then 'is in the database, not in table.yaml (removed, or renamed?)'
-                when found.name is null then 'is not in the database: a new column has to be optional'
+                when found.name is null then 'is not in the database: a new column must be optional'
                 when said.type <> found.type then format('is %s in the database, not %s', found.type, said.type)
             end as difference
         from said
@@ -52,7 +52,7 @@ language sql as $$
         select distinct on (relation)
             relation,
             name,
-            format('is column %s in the database, %s in table.yaml: new ones go last', found.place, said.place)
+            format('is column %s in the database, %s in table.yaml: new columns go last', found.place, said.place)
         from said
         inner join found using (relation, name)
         where
@@ -83,16 +83,16 @@ language sql as $$
         union all
         select * from moved_columns
         union all
-        select table_name, null, format('has sealed months from %s on, and no folder', sealed.as_of)
+        select table_name, null, format('has sealed months from %s on, but no folder', sealed.as_of)
         from sealed
         where table_name not in (select table_name from staging.tables())
         union all
-        select table_name, 'snapshots', format('is %s, and its sealed months are not there', snapshots)
+        select table_name, 'snapshots', format('is %s, but the sealed months are not there', snapshots)
         from sealed
         inner join staging.tables() using (table_name)
         where to_regclass(format('public.%I', snapshots)) is null
         union all
-        select table_name, 'since', format('is %s, and %s is sealed', to_char(since, 'YYYY-MM'), sealed.as_of)
+        select table_name, 'since', format('is %s, but %s is sealed', to_char(since, 'YYYY-MM'), sealed.as_of)
         from sealed
         inner join staging.tables() using (table_name)
         where sealed.as_of < since
@@ -101,7 +101,7 @@ language sql as $$
             table_name,
             'refers_to',
             format(
-                'is %s, and in the database %s', coalesce(tables.refers_to, 'none'), coalesce(keys.refers_to, 'none')
+                'is %s, but %s in the database', coalesce(tables.refers_to, 'none'), coalesce(keys.refers_to, 'none')
             )
         from staging.tables()
         left join keys on keys.relation = table_name
@@ -109,7 +109,7 @@ language sql as $$
             to_regclass(format('public.%I', table_name)) is not null
             and keys.refers_to is distinct from tables.refers_to
         union all
-        select table_name, name, 'is no optional column, and files of sealed months left it out'
+        select table_name, name, 'is not an optional column, but files of sealed months left it out'
         from (select distinct table_name, unnest(not_delivered) as name from public.current_deliveries) as left_out
         inner join staging.tables() using (table_name)
         left join staging.columns() as told using (table_name, name)
@@ -125,7 +125,7 @@ language sql as $$
             current_database(),
             string_agg(format('  - %s %s', concat_ws('.', relation, name), difference), E'\n' order by relation, name)
         ),
-        'undo the change of the folder, or write a migration that makes the tables so, '
+        'undo the change in the folder, or write a migration that changes the tables, '
         'include/sql/migrations/{{ '%03d' % (migrations | length + 1) }}_<what>.sql (docs/tables.md), '
         'then {{ run_again }}.'
     )

@@ -1,4 +1,4 @@
--- Stops the transaction with a message, and what to do as its hint, unless the condition holds.
+-- Stops the transaction unless the condition holds, with a message, and with what to do as its hint.
 create or replace function staging.assert_true(
     condition boolean, message text, to_do text default '{{ run_again }}.'
 ) returns void

@@ -1,4 +1,4 @@
--- Makes a build the month's partition. It is keyed and checked, so nothing is scanned.
+-- Attaches a build as the month's partition. It has its key and a check constraint, so nothing is scanned.
 create or replace function staging.attach_build(month date, table_name text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare

@@ -1,10 +1,10 @@
--- Whether a text that PostgreSQL reads as a date is written as YYYY-MM-DD; infinity and 44 BC are not. Where it is
--- called DateStyle is ISO. It is so plain that it costs no more than the comparison itself.
+-- Whether a text that PostgreSQL reads as a date is written as YYYY-MM-DD; infinity and 44 BC are not. Callers set
+-- DateStyle to ISO. It is simple enough to be inlined, so it costs no more than the comparison.
 create or replace function staging.is_date(value text) returns boolean
 language sql stable as $$ select value::date::text = value and length(value) = 10 $$;
 
--- Makes dates of what a file has in live's columns of dates. They are as PostgreSQL writes them, 2024-01-31: its
--- reading would make the year 2005 of 05-01-24, and of the word yesterday what the day of the load says.
+-- Converts a file's values in live's date columns to dates. They must be written as 2024-01-31: PostgreSQL would also
+-- read 05-01-24 as a day in 2005, and yesterday depending on the day of the load.
 create or replace function staging.cast_dates(month date, table_name text) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp set datestyle = 'ISO' as $$
 declare

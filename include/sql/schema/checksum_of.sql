@@ -1,6 +1,6 @@
 {% from 'parts/columns.sql' import checksum -%}
--- Counts a month's rows in a snapshot table, and sums their checksum over the columns that a revision of the ledger
--- covers; in columns that came later there is to be no value. The checksum is NULL if a column that it covers is gone.
+-- Counts a month's rows in a snapshot table, and computes their checksum over the columns that a ledger revision
+-- covers. Columns that came later must be NULL. The checksum is NULL if a column that it covers is gone.
 create or replace function staging.checksum_of(snapshots regclass, month date, covered text[])
 returns table (snapshot_rows bigint, snapshot_checksum numeric, later_values bigint)
 language plpgsql stable set search_path = pg_catalog, pg_temp set datestyle = 'ISO' as $$
@@ -10,7 +10,7 @@ declare
         from pg_attribute
         where attrelid = snapshots and attnum > 0 and not attisdropped and attname not in ('as_of', 'source_as_of')
     );
-    -- a list of no columns is NULL
+    -- an empty list is NULL
     columns text := (
         select string_agg(quote_ident(name), ', ' order by place)
         from unnest(covered) with ordinality as listed (name, place)

@@ -1,8 +1,8 @@
--- Claims a month for a run. Stops if its folder is not the one that the ledger expects: a folder's number and its
--- month tell which month the first one is, and all sealed months must agree.
+-- Claims a month for a run. Stops if its folder is not the one that the ledger expects: a folder's number and month
+-- determine the first month, which must be the same for all sealed months.
 --
--- How folders are called is a setting that the database does not know, and that may change. So only names are compared
--- that are the same but for their number, a group of three or more digits. Names with a month (2024-01) have no number.
+-- The naming pattern of folders is a setting that the database does not know, and that may change. So it compares only
+-- names that are the same except for their number (three or more digits). Names with a month (2024-01) have no number.
 create or replace function staging.claim_month(month date, run text, folder text) returns void
 language plpgsql as $$
 declare
@@ -30,8 +30,8 @@ begin
         perform staging.assert_true(
             known.first_month = first_month,
             format(
-                E'%s: its folder would be %s, as streamflow_first_month is %s.\n'
-                'Expected %s: the ledger has %s sealed as %s.',
+                E'%s: its folder would be %s, because streamflow_first_month is %s.\n'
+                'Expected %s: in the ledger, %s is sealed as %s.',
                 month, folder, first_month, known.first_month, known.folder, known.as_of
             ),
             format('set the Airflow variable streamflow_first_month to %s, then {{ run_again }}.', known.first_month)

@@ -1,8 +1,8 @@
--- Empties the schema staging for another version of the package: nothing in it outlives a month, and what others than
--- the owner made in it while they might, no function of the owner's may read or stumble over.
+-- Empties the schema staging for another version of the package. Nothing in it has to outlive a month. The owner's
+-- functions must not read, or fail on, what other roles could create in it under earlier versions.
 --
 -- takes:  the schema; a part of the block in schema.sql
--- leaves: staging.publish_lock alone; a run under way stages its month again
+-- leaves: only staging.publish_lock; an active run stages its month again
 for made in
     select kind, name
     from (

@@ -1,5 +1,5 @@
--- Counts a month's snapshot against the nearest earlier one, and checks that it is state(k): what is carried forward,
--- and what the file left out, is the earlier snapshot's, and no user of it is missing.
+-- Counts a month's snapshot against the nearest earlier one, and checks that it is state(k): rows carried forward and
+-- columns that the file left out equal the earlier snapshot's, and none of its users is missing.
 --
 -- takes:  the relation with the snapshot (a build or a sealed partition), its month, the nearest earlier sealed month
 --         (NULL: none), and the optional columns that its delivery does not have
@@ -11,7 +11,7 @@ create or replace function staging.count_{{ table.name }}(
 ) returns setof staging.counts
 language plpgsql stable set search_path = pg_catalog, pg_temp set datestyle = 'ISO' as $$
 begin
-    return query execute format(  -- unlike `execute … into` it may use all processors
+    return query execute format(  -- unlike `execute … into`, this may run in parallel
         $counts$
         select
             count(*) filter (where is_delivered) as delivered,

@@ -1,4 +1,4 @@
--- Makes the empty tables of a build and puts down what it is built on. The caller fills them.
+-- Creates the empty tables of a build, and records what it is based on. The caller fills them.
 create or replace function staging.create_build(month date, table_name text, run text, restate boolean) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -7,12 +7,12 @@ declare
     snapshots text := staging.snapshots_of(table_name);
     plan staging.builds;
 begin
-    -- names have the day's digits alone: no other era has tables of the same names
+    -- table names contain only the day's digits, so a date in another era would have the same names
     perform staging.assert_true(
         extract(year from month) between 1 and 9999 and extract(day from month + 1) = 1,
         format('%s is not the last day of a month', month)
     );
-    -- one at a time, and no one stages the file again meanwhile
+    -- one at a time, and no one can stage the file again in the meantime
     perform from staging.files as file
     where file.as_of = month and file.table_name = create_build.table_name
     for update;
@@ -35,7 +35,7 @@ begin
         exists (
             select from sealed where as_of = month
             union all
-            -- one whose ledger is gone is not in the way of itself
+            -- a partition whose ledger rows are gone counts too, so that it can be restated
             select from pg_inherits
             where
                 inhparent = to_regclass(format('public.%I', snapshots))
@@ -51,7 +51,7 @@ begin
 
     delete from staging.builds as old where old.as_of = month and old.table_name = create_build.table_name;
     execute format('drop table if exists staging.%I, staging.%I', build, changes);
-    -- columns in live's order: those that came later are the last of the snapshots'
+    -- columns in live's order: in the snapshots, columns that came later follow as_of and source_as_of
     execute format(
         'create table staging.%I (like public.%I, as_of date not null, source_as_of date not null)', build, table_name
     );
@@ -67,8 +67,8 @@ begin
 end
 $$;
 
--- The months that a build is compared with, in order: the month itself and the sealed ones after it; none where nothing
--- is sealed that it could change.
+-- The months that a build is compared with, in order: the month itself and the sealed ones after it. There are no rows
+-- if no sealed month could change.
 create or replace function staging.months_to_compare(month date, of_table text)
 returns table (as_of date, is_sealed boolean, not_delivered text[])
 language sql stable as $$

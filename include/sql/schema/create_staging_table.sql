@@ -1,17 +1,17 @@
--- Makes a table's empty staging table, with live's columns and none of its constraints.
+-- Creates a table's empty staging table, with live's columns but no constraints.
 create or replace function staging.create_staging_table(month date, table_name text, run text) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
     staged text := staging.relation_name(table_name, month);
 begin
-    -- after a crash of the server no run has the month
+    -- after a server crash, no run has the month
     insert into staging.runs (as_of, run_id) values (month, run) on conflict (as_of) do nothing;
     perform from staging.runs where as_of = month for update;  -- one at a time
     perform staging.assert_run_owns_month(month, run);
     delete from staging.files as file where file.as_of = month and file.table_name = create_staging_table.table_name;
     execute format('drop table if exists staging.%I', staged);
     execute format('create unlogged table staging.%I (like public.%I)', staged, table_name);
-    -- a missing value is the suite's to find, with its line and a reason, not the type's
+    -- the suite finds missing values, and reports them with their lines and the reason
     execute format('alter table staging.%I alter column user_id drop not null', staged);
     if to_regrole('streamflow_ingest') is not null then
         execute format('grant select, insert on staging.%I to streamflow_ingest', staged);

@@ -1,4 +1,4 @@
--- Drops what a run has staged and built, unless another one has claimed the month.
+-- Drops a run's staging tables and builds, unless another run has claimed the month.
 create or replace function staging.drop_month(month date, run text) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare

@@ -1,4 +1,4 @@
--- Takes a build out of its maker's hands: keys it, counts it, and checks that it is state(k).
+-- Finishes a build: revokes its maker's right to insert, adds the key, counts it, and checks that it is state(k).
 create or replace function staging.finish_build(month date, of_table text, run text)
 returns table (
     built boolean, delivered bigint, inserted bigint, updated bigint, unchanged bigint, carried_forward bigint
@@ -10,9 +10,9 @@ declare
     plan staging.builds;
     counted staging.counts;
 begin
-    -- at any other level rows that came later would be keyed and not counted
+    -- at any other level, rows that were inserted later would get a key but not be counted
     perform staging.assert_true(
-        current_setting('transaction_isolation') = 'read committed', 'builds are finished at the level read committed'
+        current_setting('transaction_isolation') = 'read committed', 'finish_build needs isolation level read committed'
     );
     perform staging.assert_run_owns_month(month, run);
     if to_regrole('streamflow_ingest') is not null then
@@ -20,7 +20,7 @@ begin
     end if;
     select * into plan from staging.builds where as_of = month and table_name = of_table and run_id = run;
     perform staging.assert_true(found, format('no build of %s for %s has begun', of_table, month));
-    -- also waits for whoever still writes to it; the check spares the scan of attaching
+    -- this also waits for anyone who still writes to it; with the check constraint, attaching needs no scan
     execute format(
         'alter table staging.%I add primary key (user_id, as_of), add constraint as_of check (as_of = %L)', build, month
     );
@@ -33,7 +33,7 @@ begin
                 select file.delivered from staging.files as file
                 where (file.as_of, file.table_name, file.file_sha256) = (month, of_table, plan.file_sha256)
             )
-            -- another run has sealed a month under the build, which can be neither right nor published any more
+            -- if another run has sealed a month since, the build may be wrong, and cannot be published anyway
             or plan.base <> (select count(*) from public.deliveries),
             format(
                 'the snapshot of %s for %s does not have the rows that the file and the month before have',

@@ -1,12 +1,12 @@
--- What the roles of roles.sql may do. Without them (the embedded PostgreSQL) there is nothing to grant.
+-- Grants the rights of the roles in roles.sql. Without these roles (the embedded PostgreSQL) it grants nothing.
 --
 -- takes:  the schema; a part of the block in schema.sql
--- leaves: streamflow_ingest fills staged tables and builds, upserts live and calls seal_month, and can neither make nor
---         drop a table, nor write to snapshots and ledger; streamflow_reader only reads
+-- leaves: streamflow_ingest can fill staging tables and builds, upsert live, and call seal_month, but cannot create or
+--         drop a table, or write to snapshots and ledger; streamflow_reader can only read
 revoke execute on all functions in schema staging from public;
 
 if to_regrole('streamflow_ingest') is not null then
-    -- what earlier versions granted, on partitions too
+    -- revoke what earlier versions granted, including on partitions
     revoke all on schema staging from streamflow_ingest;
     for made in
         select pg_class.oid::regclass::text as name

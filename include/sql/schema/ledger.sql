@@ -1,7 +1,7 @@
--- The ledger: what was delivered, what it did, and what each sealed snapshot held.
+-- The ledger: what was delivered, what it changed, and what each sealed snapshot held.
 --
 -- takes:  nothing
--- leaves: public.deliveries, one row per month, table and revision, only ever added to; the view
+-- leaves: public.deliveries, one row per month, table, and revision, append-only; the view
 --         public.current_deliveries with the newest revision of each
 
 create table if not exists public.deliveries (
@@ -41,15 +41,15 @@ comment on column public.deliveries.carried_forward is
 comment on column public.deliveries.snapshot_checksum is
 'version 1: the sum over all rows of hashtextextended(row(columns, as_of, source_as_of)::text, 0)';
 comment on column public.deliveries.columns is
-'live''s columns when this revision was sealed, in order: those that the checksum covers. In others, which came later,
-the snapshot has NULL';
+'live''s columns when this revision was sealed, in order: the columns that the checksum covers. Columns that came later
+are NULL in the snapshot';
 comment on column public.deliveries.warnings is
-'what was odd but let through: broken rules of severity warning and the gate''s warnings, a sentence each';
+'what was unusual but allowed: broken rules of severity warning and the gate''s warnings, one sentence each';
 comment on column public.deliveries.profile is
-'of the delivered rows: the mean of each numeric column and the share of each column that is not null, with which the
-next month''s are compared';
+'of the delivered rows: the mean of each numeric column and the share of each column that is not null, to compare the
+next month with';
 
--- A column that came later is one that no earlier file has delivered.
+-- A column that came later counts as not delivered by earlier files.
 create or replace view public.current_deliveries as
 select distinct on (as_of, table_name)
     as_of, table_name, revision, file_name, file_bytes, file_sha256,

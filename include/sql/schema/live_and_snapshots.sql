@@ -1,9 +1,9 @@
--- The live tables, the newest sealed snapshot, one row per user; and the snapshot tables, the state at each month's
--- end, frozen, one row per user and month.
+-- Creates the live tables (the newest sealed snapshot, one row per user) and the snapshot tables (the frozen state at
+-- each month's end, one row per user and month).
 --
--- takes:  nothing, or the tables that an earlier version has made
--- leaves: two tables for each folder of include/tables, live with a key to the table that it refers to, snapshots
---         partitioned by month; existing tables are not touched
+-- takes:  nothing, or the tables that an earlier version created
+-- leaves: two tables for each folder of include/tables: live with a foreign key to the table that it refers to, and
+--         snapshots partitioned by month; existing tables are not touched
 {% for table in tables.values() %}
 create table if not exists public.{{ table.name }} (
     user_id text primary key
@@ -20,6 +20,6 @@ create table if not exists public.{{ table.snapshots }} (
     primary key (user_id, as_of)
 ) partition by list (as_of);
 
--- room on each page for the rows that a month changes: they stay there, and the keys need not follow them
+-- leaves room on each page for changed rows: they stay on their page, and the index does not have to follow
 alter table public.{{ table.name }} set (fillfactor = 70);
 {% endfor %}

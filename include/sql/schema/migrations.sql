@@ -1,7 +1,7 @@
--- Applies the migrations that the database does not have, each once and in order (docs/tables.md).
+-- Applies the migrations that the database does not have yet, each once and in order (docs/tables.md).
 --
--- takes:  an empty database, which needs none of them, or one that an earlier version of the package has made
--- leaves: public.schema_migrations with a row for each; stops at a database that a later version has changed
+-- takes:  an empty database, which needs no migration, or one that an earlier version of the package created
+-- leaves: public.schema_migrations with one row per migration; stops if a later version has changed the database
 create table if not exists public.schema_migrations (
     number integer primary key,
     name text not null,
@@ -12,7 +12,7 @@ perform staging.assert_true(
     count(*) = 0,
     format(
         E'another version of the package has changed the database %s:\n'
-        'this one does not know the migration %s under that number.',
+        'this version does not know the migration %s under that number.',
         current_database(), string_agg(name, ', ' order by number)
     ),
     'deploy the version that has it, then {{ run_again }}.'

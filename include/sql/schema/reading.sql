@@ -1,8 +1,8 @@
--- For readers: what is sealed, the state as of a day, and a user's history.
+-- For readers: the sealed months, the state as of a day, and a user's history. Read-only.
 --
 -- takes:  the snapshots and the ledger
 -- leaves: the view public.sealed_months, a function public.<table>_as_of(day) per table, and
---         public.user_history(user_id); they only read
+--         public.user_history(user_id)
 
 create or replace view public.sealed_months as
 select
@@ -16,12 +16,12 @@ from public.current_deliveries as sealed
 group by as_of;
 
 comment on view public.sealed_months is
-'the months that are sealed; revision above 1: restated since';
+'the sealed months; a revision above 1 means that the month was restated';
 
--- The functions are PL/pgSQL's, which plans a query when its caller's snapshot is there already: a plan that is older
--- than a month's partition would give no rows at all, if the ledger that it reads has the month.
+-- The functions are PL/pgSQL, which plans its query after the caller's snapshot was taken. A plan made before a month's
+-- partition was attached would return no rows for a month that the ledger already has.
 {% for table in tables.values() %}
--- the newest sealed state of {{ table.name }} at or before a day; no rows before the first sealed month
+-- the newest sealed state of {{ table.name }} on or before a day; no rows before the first sealed month
 create or replace function public.{{ table.name }}_as_of(day date) returns setof public.{{ table.snapshots }}
 language plpgsql stable as $$
 declare
@@ -34,7 +34,7 @@ begin
 end
 $$;
 {% endfor %}
--- every month in which a row of the user appeared, changed or went, with the columns that differ, old and new
+-- every month in which a row of the user appeared, changed, or went, with the old and new values that differ
 create or replace function public.user_history(of_user text)
 returns table (as_of date, table_name text, what text, was jsonb, is_now jsonb)
 language plpgsql stable as $$

@@ -1,6 +1,6 @@
--- Publishes a month: the one way to change what is sealed. Its caller may call it and nothing else: it attaches tables
--- that only the owner could shape and has counted, checks every sealed month that it changes, and writes the ledger
--- itself. For a month in order it takes milliseconds, whatever its size.
+-- Publishes a month. This is the only way to change what is sealed. The caller needs only the right to call it. It
+-- attaches tables that only the owner could create and has counted, checks every sealed month that it changes, and
+-- writes the ledger. For a month in order it takes milliseconds, whatever its size.
 create or replace function staging.seal_month(month date, run text, restate boolean, audit jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp set datestyle = 'ISO' as $$
 declare
@@ -10,12 +10,12 @@ declare
     counts staging.counts;
     warnings text[] := array(select jsonb_array_elements_text(audit -> 'warnings'));
 begin
-    -- at any other level months that were sealed meanwhile would not be seen
+    -- at any other level, it would not see months that were sealed in the meantime
     perform staging.assert_true(
-        current_setting('transaction_isolation') = 'read committed', 'months are sealed at the level read committed'
+        current_setting('transaction_isolation') = 'read committed', 'seal_month needs isolation level read committed'
     );
     lock table staging.publish_lock in exclusive mode;
-    -- no one stages or builds the month again meanwhile
+    -- no one can stage or build the month again in the meantime
     perform from staging.runs where as_of = month for update;
     perform from staging.files where as_of = month for update;
     perform from staging.builds where as_of = month for update;
@@ -30,8 +30,8 @@ begin
     end if;
     if staging.builds_of(month) is distinct from audit ->> 'builds' then
         raise serialization_failure using
-            message = format('the snapshots of %s were built again since the gate has passed them', month),
-            hint = 'let the gate see them: {{ run_again }}.';
+            message = format('the snapshots of %s were built again after they passed the gate', month),
+            hint = 'they must pass the gate again: {{ run_again }}.';
     end if;
     for build in
         select builds.*
@@ -51,7 +51,7 @@ begin
             );
         end if;
 
-        -- months that were sealed before: each that has changed, and the one after it, has to be state(k)
+        -- of the months that were sealed before, each changed one, and the one after it, must be state(k)
         for sealed in
             select *
             from (
@@ -61,9 +61,9 @@ begin
                     file_sha256,
                     delivered,
                     snapshot_rows,
-                    -- one that does not cover today's columns cannot be compared with one that does
+                    -- a checksum that does not cover the current columns cannot be compared with one that does
                     case when columns = staging.columns_of(table_name) then snapshot_checksum end as snapshot_checksum,
-                    -- nor proven at all, if a migration has dropped one of its columns
+                    -- and it cannot be recomputed at all if a migration has dropped one of its columns
                     columns <@ staging.columns_of(table_name) as is_provable,
                     lag(as_of) over (order by as_of) as previous
                 from (
@@ -93,8 +93,8 @@ begin
                 counts.is_state
                 and (sealed.as_of > month or counts.snapshot_checksum = (build.counts).snapshot_checksum),
                 format(
-                    E'the sealed snapshot of %s for %s is not what the months before it say.\n'
-                    'Someone wrote to it other than by this pipeline. Nothing was sealed.',
+                    E'the sealed snapshot of %s for %s does not follow from the months before it.\n'
+                    'Something other than this pipeline wrote to it. Nothing was sealed.',
                     build.table_name, sealed.as_of
                 ),
                 format('restate %s first: run it with restate=true.', sealed.as_of)
@@ -124,8 +124,8 @@ begin
             'as_of', month,
             'ledger_rows_written', count(*) filter (where ledger.sealed_at = now()),
             'months_sealed', string_agg(distinct ledger.as_of::text, ', ') filter (where ledger.sealed_at = now()),
-            -- all since the run claimed the month, so that a second try after a lost answer says the same as the
-            -- first; without the checksum, which is larger than what Airflow's processes can tell each other
+            -- all revisions since the run claimed the month, so that a second attempt after a lost connection returns
+            -- the same as the first; without the checksum, which is too large for what Airflow's processes exchange
             'revisions', coalesce(
                 jsonb_agg(
                     to_jsonb(ledger) - '{profile, warnings, snapshot_checksum}'::text[]

@@ -1,8 +1,8 @@
--- Stops on a server that is too old: months would be sealed, and the first bad cell would fail with an SQL error.
+-- Stops on a server that is too old. There, months could be sealed, but the first bad cell would cause an SQL error.
 --
 -- takes:  nothing; the beginning of the blocks in roles.sql and schema.sql
 -- leaves: nothing
 if current_setting('server_version_num')::integer < 160000 then
     raise exception 'PostgreSQL 16 to 18 is needed, found %.', current_setting('server_version')
-    using hint = 'upgrade the server, or let the connection streamflow_db name another one, then {{ run_again }}.';
+    using hint = 'upgrade the server, or point the connection streamflow_db to another one, then {{ run_again }}.';
 end if;

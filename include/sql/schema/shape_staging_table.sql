@@ -1,5 +1,5 @@
--- Gives an empty staging table the columns that a file's header names, and the optional ones that it leaves out:
--- live's types for known names, text for others, and for dates until cast_dates has read them.
+-- Gives an empty staging table the columns of a file's header, and the optional ones that it leaves out. Known columns
+-- get live's types. Unknown columns are text, and so are dates until cast_dates converts them.
 create or replace function staging.shape_staging_table(
     month date, table_name text, header text[], optional text[]
 ) returns void

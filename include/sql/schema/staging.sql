@@ -1,11 +1,11 @@
--- What is known of deliveries until their month is sealed. The staged and built tables are the owner's: whoever loads
--- them can fill them while they are being made, and can neither make nor shape one, except by the owner's functions.
+-- What the database knows about deliveries until their month is sealed. The owner owns all staging tables and builds.
+-- The pipeline can fill them until they are finished, but can create or alter them only through the owner's functions.
 --
 -- takes:  the empty schema staging
--- leaves: three small tables in it and a type. They are unlogged as the staged tables are: a crash of the server,
---         which empties those, empties what is said about them too
+-- leaves: three small tables in it, and a type. They are unlogged like the staging tables: a server crash empties both
+--         the staging tables and the records about them
 
--- Which run has a month: the one that claimed it last.
+-- Which run has a month: the run that claimed it last.
 create unlogged table if not exists staging.runs (
     as_of date primary key,
     run_id text not null,
@@ -27,7 +27,7 @@ create unlogged table if not exists staging.files (
     primary key (as_of, table_name)
 );
 
--- What a snapshot holds, and whether it is state(k).
+-- The counts of a snapshot, and whether it is state(k).
 create type staging.counts as (
     delivered bigint,
     inserted bigint,
@@ -37,7 +37,7 @@ create type staging.counts as (
     is_state boolean
 );
 
--- One row per build; only the owner's functions write it.
+-- One row per build. Only the owner's functions write it.
 create unlogged table if not exists staging.builds (
     as_of date,
     table_name text,
@@ -53,9 +53,9 @@ create unlogged table if not exists staging.builds (
     primary key (as_of, table_name)
 );
 
-comment on column staging.builds.build_id is 'another one whenever the table is built again';
-comment on column staging.builds.base is 'rows of the ledger when the build began: a seal since then adds to them';
+comment on column staging.builds.build_id is 'a new one whenever the table is built again';
+comment on column staging.builds.base is 'rows of the ledger when the build began; a seal since then would add to them';
 comment on column staging.builds.previous is 'the nearest earlier sealed month';
 comment on column staging.builds.is_built is
-'false: the month is sealed with this very file and not restated, and nothing is built';
+'false: nothing is built, because the month is sealed with this file and not restated';
 comment on column staging.builds.counts is 'NULL until the build is finished';

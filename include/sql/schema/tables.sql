@@ -1,7 +1,7 @@
--- What the folders of include/tables say, for the owner's functions.
+-- The definitions in include/tables, for the owner's functions.
 
--- The tables of a delivery, those that others refer to first. Parallel safe, like builds_of, or the gate, which names
--- both, would run on one processor.
+-- The tables of a delivery; those that others refer to come first. It is parallel safe, like builds_of: otherwise the
+-- gate, which uses both, could not run in parallel.
 create or replace function staging.tables()
 returns table (place integer, table_name text, snapshots text, refers_to text, since date)
 language sql immutable parallel safe as $$
@@ -15,7 +15,7 @@ language sql immutable parallel safe as $$
     {%- endfor %}
 $$;
 
--- Live's columns in order, the key as the first.
+-- Live's columns in order, with the key first.
 create or replace function staging.columns()
 returns table (table_name text, place integer, name text, type text, is_optional boolean)
 language sql immutable as $$

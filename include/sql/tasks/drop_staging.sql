@@ -1,6 +1,6 @@
 {% from 'parts/month.sql' import as_of with context -%}
--- Drops what the run has in schema staging, once the month is sealed and live has followed.
+-- Drops the run's tables in the schema staging, once the month is sealed and live is up to date.
 --
--- takes:  the staged and built tables of {{ as_of }}
--- leaves: none of them, unless another run has claimed the month meanwhile
+-- takes:  the staging tables and builds of {{ as_of }}
+-- leaves: nothing of them, unless another run has claimed the month since
 select staging.drop_month(date '{{ as_of }}', {{ run_id | literal }});

@@ -1,10 +1,10 @@
 {% from 'parts/month.sql' import as_of with context -%}
 {% set delivered = tables_of(as_of) %}{% set others = tables.values() | selectattr('refers_to') | list -%}
--- What must hold before {{ as_of }} is published. Read-only.
+-- Audits {{ as_of }} before it is published. Read-only.
 --
--- takes:  the builds of {{ as_of }}, and their changes in sealed months
--- leaves: one row: where the month stands, which builds it is about, what is odd about them, rows that refer to no
---         user, and what would change in sealed months; fails unless all tables are validated and built
+-- takes:  the builds of {{ as_of }}, and their changes to sealed months
+-- leaves: one row: the month's status, the builds that were audited, figures for warnings, rows without a user, and
+--         changes to sealed months; fails unless all tables are validated and built
 {% include 'parts/session.sql' %}
 select staging.assert_built(date '{{ as_of }}', {{ run_id | literal }});
 
@@ -13,7 +13,7 @@ this_month as (select * from staging.builds where as_of = '{{ as_of }}'),
 
 month as (select * from this_month where table_name = '{{ root.name }}'),
 
--- builds that another run's seal has overtaken do not fit together: seal builds them again, and they are audited then
+-- if another run has sealed a month since the builds, they may not fit together: seal builds and audits them again
 base as (
     select bool_and(base = (select count(*) from public.deliveries)) as is_current from this_month
 ),
@@ -35,7 +35,7 @@ later as (
 ),
 
 {% for name in delivered.values() | map(attribute='refers_to') | select | unique -%}
--- a build is empty if the very same file is sealed
+-- a build is empty if the month is sealed with the same file
 known_{{ name }} as not materialized (
     select user_id from staging.{{ tables[name].build(as_of) }}
     union all
@@ -65,7 +65,7 @@ sealed_changes as (
     where as_of > '{{ as_of }}' or table_name in (select table_name from this_month where is_sealed)
     group by as_of, table_name, what
     union all
-    -- which columns a sealed file left out decides what later months carry forward
+    -- the columns that a sealed file left out decide what later months carry forward
     select as_of, table_name, 'delivered columns' as what, sealed.delivered from this_month
     inner join public.current_deliveries as sealed using (as_of, table_name)
     where this_month.not_delivered <> sealed.not_delivered
@@ -95,7 +95,7 @@ select
         select delivered from public.current_deliveries
         where as_of = month.previous and table_name = '{{ root.name }}'
     ) as users_before,
-    -- those that the month before delivered and this one does not
+    -- users that the previous month delivered and this one does not
     (
         select count(*) from staging.{{ root.build(as_of) }} where source_as_of = month.previous
     ) as users_gone,

@@ -1,8 +1,8 @@
 {% from 'parts/month.sql' import as_of with context -%}
--- Publishes {{ as_of }}: its snapshots, the sealed months that it changes, and the ledger, in one short transaction.
+-- Publishes {{ as_of }}: its snapshots, its changes to sealed months, and the ledger, in one short transaction.
 --
--- takes:  the builds, their lists of changes in sealed months, and what the gate has said of these very builds
--- leaves: what schema/seal_month.sql says; it is a function of the owner's, so that no other statement writes to
+-- takes:  the builds, their lists of changes to sealed months, and the gate's result for exactly these builds
+-- leaves: see schema/seal_month.sql; the owner's function does the work, so that no other statement can write to
 --         sealed snapshots or the ledger
 {% include 'parts/session.sql' %}
 select

@@ -5,8 +5,8 @@
 -- Builds the snapshot of {{ table.name }} for {{ as_of }} in staging.
 --
 -- takes:  the validated rows; the nearest earlier sealed snapshot; sealed snapshots from {{ as_of }} on
--- leaves: the build, complete and keyed, and the changes: rows of sealed months that would be others.
---         Both are empty if the month is sealed with this very file, unless it is restated.
+-- leaves: the build, complete and with its key, and the changes: rows of sealed months that would differ.
+--         Both are empty if the month is sealed with the same file, unless it is restated.
 {% include 'parts/session.sql' %}
 select staging.create_build(
     date '{{ as_of }}', '{{ table.name }}', {{ run_id | literal }}, {{ params.restate | lower }}
@@ -28,7 +28,7 @@ previous as not materialized (
 
 {{ state(table, "date '" ~ as_of ~ "'", 0) }};
 
--- the users whose row changes in one month can change the next one, until a month has no change
+-- only users whose row changes in one month can change in the next one; stop at a month without changes
 do $$
 declare
     month record;
@@ -49,7 +49,7 @@ begin
         state as (
             {{ state(table, 'month.as_of', 12) }}
             union all
-            -- the month itself; if it comes late, what it delivers is what can change the months after it
+            -- the month itself; if it is late, only the rows that it delivers can change later months
             select * from {{ build }}
             where before is null and (month.is_sealed or source_as_of = as_of)
         )

@@ -1,7 +1,7 @@
 {% from 'parts/columns.sql' import columns, differ %}{% set table = task.table -%}
 -- Brings live {{ table.name }} to the newest sealed snapshot.
 --
--- takes:  the newest snapshot in the ledger, whichever month this run is for
+-- takes:  the newest snapshot in the ledger, no matter which month this run is for
 -- leaves: live equal to it: new users inserted, changed rows updated, users who are gone deleted, identical rows
 --         not rewritten
 {% include 'parts/session.sql' %}

@@ -1,11 +1,11 @@
--- Is everything as it was sealed? Counts and checksums of every snapshot against the ledger, live against the
--- newest snapshot, row by row.
+-- Compares the counts and checksums of every snapshot with the ledger, and live with the newest snapshot, row by
+-- row. Read-only.
 --
--- takes:  the ledger, the snapshots and live; it reads all of them
--- leaves: a query with a row per difference: where, which month, what was expected, what was found, some of
---         the users it concerns, and for live the month whose run has sealed what live is compared with, and not ended
+-- takes:  the ledger, the snapshots, and live; it reads all of them
+-- leaves: a query with one row per difference: table, month, what was expected, what was found, some of the users
+--         and, for live, the month whose run sealed the newest snapshot and has not ended
 {% import 'parts/columns.sql' as sql %}
--- a month that is sealed meanwhile is either there, ledger and snapshots, or not
+-- a month that is sealed in the meantime is seen completely, ledger and snapshots, or not at all
 set local transaction_isolation = 'repeatable read';
 set local datestyle = 'ISO';
 
@@ -14,7 +14,8 @@ sealed as (
     select * from public.current_deliveries
 ),
 
--- without those that were built before this transaction, and attached after it began: they are not sealed for it
+-- the partitions that this transaction sees as attached; if one that was built before it began is attached later, its
+-- month is not sealed for this transaction
 attached as (
     select
         table_name,
@@ -60,7 +61,7 @@ live as (
     {%- endfor %}
 ),
 
--- the month whose run has sealed that snapshot, and has not ended: it is under way, or has failed
+-- the month whose run sealed that snapshot and has not ended: it is still running, or it failed
 under_way as (
     select
         newest.table_name,
