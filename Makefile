@@ -1,4 +1,4 @@
-# Bare `make` says what there is.
+# `make` without a target prints the targets.
 
 SHELL := /bin/bash
 .ONESHELL:
@@ -14,7 +14,7 @@ WITH_SERVER = .venv/bin/python tools/embedded.py run
 
 .PHONY: help setup run test ui psql verify bench sql schema check-tables docs env deploy-check lint lock sample screenshots clean
 
-help: ## print this
+help: ## print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 setup: .local/.migrated ## install everything under .venv and .local (the other targets do it by themselves)
@@ -23,28 +23,28 @@ run: setup ## run every month of include/data, or of DELIVERIES=folder, on the e
 	@export AIRFLOW__STREAMFLOW__WAIT_TIMEOUT=$${AIRFLOW__STREAMFLOW__WAIT_TIMEOUT:-30}
 	$(WITH_SERVER) --metadata airflow_run --needs months -- bash -c '. ./env.sh && exec python tools/run_months.py'
 
-test: setup ## run the tests, one file per processor, each on a PostgreSQL of its own (ARGS=… goes to pytest)
+test: setup ## run the tests in parallel, each process with its own PostgreSQL (ARGS=… goes to pytest)
 	@.venv/bin/python -m pytest -n logical --maxprocesses 4 --dist loadfile $(ARGS)
 
-ui: setup ## Airflow's UI, scheduler and all on localhost, until Ctrl-C (another port: PORT=8081 make ui)
+ui: setup ## run Airflow's UI and scheduler on localhost, until Ctrl-C (another port: PORT=8081 make ui)
 	@$(WITH_SERVER) -- bash -c '. ./env.sh && exec python tools/ui.py'
 
-psql: setup ## a prompt on the data (of DELIVERIES=folder); `make -s psql < file.sql` for scripts
+psql: setup ## open psql on the data (of DELIVERIES=folder); for scripts: `make -s psql < file.sql`
 	@.venv/bin/python tools/embedded.py psql
 
-verify: setup ## compare snapshots with the ledger and live with the newest snapshot (of DELIVERIES=folder)
+verify: setup ## compare snapshots with the ledger, and live with the newest snapshot (of DELIVERIES=folder)
 	@$(WITH_SERVER) --needs data -- bash -c '. ./env.sh && exec python tools/verify.py'
 
-sql: setup ## print what a task runs: TASK=snapshot TABLE=users MONTH=2024-01-31 [RESTATE=true]
+sql: setup ## print the SQL that a task runs: TASK=snapshot TABLE=users MONTH=2024-01-31 [RESTATE=true]
 	@.venv/bin/python tools/print_sql.py '$(TASK)' '$(TABLE)' '$(MONTH)' '$(RESTATE)'
 
 schema: setup ## install roles and schema into a deployment's database: DATABASE=postgresql://admin@host/streamflow
 	@.venv/bin/python tools/install_schema.py '$(DATABASE)'
 
-check-tables: setup ## check the folders of include/tables, every rule of Great Expectations' included
+check-tables: setup ## check the folders of include/tables, including every Great Expectations rule
 	@.venv/bin/python tools/check_tables.py
 
-docs: setup ## write docs/data-dictionary.md from include/tables again
+docs: setup ## generate docs/data-dictionary.md from include/tables
 	@.venv/bin/python tools/write_dictionary.py
 
 env: ## write .env for docker-compose.yaml, with fresh secrets; never overwrites
@@ -53,21 +53,21 @@ env: ## write .env for docker-compose.yaml, with fresh secrets; never overwrites
 deploy-check: setup ## bring docker-compose.yaml up with two workers, kill one, check everything, take it down (needs docker)
 	@.venv/bin/python tools/deploy_check.py
 
-bench: setup ## measure the month beside psql, pandas and peers (USERS="7043 100000" PEERS=1 ONLY="floor package" BESIDE=../old HISTORY=36 SCHEDULER=1)
+bench: setup ## benchmark the month against psql, pandas, and peers (USERS="7043 100000" PEERS=1 ONLY="floor package" BESIDE=../old HISTORY=36 SCHEDULER=1)
 	@.venv/bin/python bench/run.py
 
-lint: setup ## ruff for Python, sqlfluff for SQL
+lint: setup ## run ruff on Python and sqlfluff on SQL
 	@.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/sqlfluff lint include/sql
 
-lock: $(UV) ## pin the whole tree after a change of requirements*.txt
+lock: $(UV) ## pin all dependencies after a change of requirements*.txt
 	@$(UV) pip compile -q requirements-dev.txt --universal --python-version 3.11 --generate-hashes --no-header -o requirements.lock
 
-sample: setup ## write the sample deliveries in include/data again
+sample: setup ## generate the sample deliveries in include/data
 	@.venv/bin/python tools/generate_deliveries.py include/data --users 1000 --months 3 --seed 1
 
-screenshots: setup ## take the pictures of docs/images again (needs chromium and chromedriver)
+screenshots: setup ## take the screenshots in docs/images (needs chromium and chromedriver)
 	@SCREENSHOTS=docs/images .venv/bin/python -m pytest tests/test_ui.py
 
 clean: ## remove .venv and .local: environment, databases, logs
@@ -89,7 +89,7 @@ $(UV):
 	@echo 'Preparing Airflow (.local/airflow) …'
 	touch $@ # env.sh would call this again
 	: > .local/migrate.log
-	for metadata in airflow airflow_run; do # make run's begins as a copy of the other; no data is needed
+	for metadata in airflow airflow_run; do # make run's starts as a copy of the other; no data is needed
 	    env -u AIRFLOW__DATABASE__SQL_ALCHEMY_CONN -u AIRFLOW_CONN_STREAMFLOW_FS -u DELIVERIES AIRFLOW_CONN_STREAMFLOW_DB=none: \
 	        $(WITH_SERVER) --metadata $$metadata -- bash -c '. ./env.sh && exec airflow db migrate' \
 	        >> .local/migrate.log 2>&1 || { rm -f $@; tail -20 .local/migrate.log >&2; exit 1; }

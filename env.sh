@@ -1,11 +1,11 @@
 # The environment of every `airflow` command in this checkout: `. ./env.sh`, from the checkout's folder.
 #
 # Existing environment variables take precedence: AIRFLOW_CONN_STREAMFLOW_DB and AIRFLOW_CONN_STREAMFLOW_FS point it at
-# another database and another folder of deliveries. Where a database is not set, the embedded PostgreSQL serves it, for
-# as long as this shell lives.
+# another database and another folder of deliveries. If a database is not set, the embedded PostgreSQL provides it while
+# this shell runs.
 
 if [ ! -f env.sh ] || [ ! -d plugins/streamflow ]; then
-    echo "env.sh: source it from the folder that it lies in: cd …; . ./env.sh" >&2
+    echo "env.sh: source it from its own folder: cd …; . ./env.sh" >&2
     return 1
 fi
 if [ ! -x .venv/bin/airflow ] || [ ! -f .local/.migrated ]; then

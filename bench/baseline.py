@@ -1,8 +1,8 @@
-"""The script that the package replaces, a month of it: `baseline.py URI FOLDER AS_OF`.
+"""One month of the script that the package replaces: `baseline.py URI FOLDER AS_OF`.
 
-pandas reads each file and puts it into a temporary table; `insert … on conflict do update` brings live up to it; then
-three of the tables that are live are validated, their first 50,000 rows; then live is copied to the snapshots, an
-unpartitioned table each. Prefect, which ran it, is left out.
+pandas reads each file and writes it to a temporary table, and `insert … on conflict do update` updates live from it.
+Then the first 50,000 rows of three live tables are validated. Then live is copied to the snapshots, one unpartitioned
+table each. Prefect, which ran the script, is left out.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ RULES = {
 
 
 def upsert(connection: sa.Connection, table: str, folder: Path) -> None:
-    """Bring a live table up to its file."""
+    """Update a live table from its file."""
     dates = ["signup_date"] if table == "users" else []
     rows = pd.read_csv(folder / f"{table}.csv", parse_dates=dates)
     connection.execute(sa.text(f"create temporary table delivered (like {table}) on commit drop"))
@@ -64,7 +64,7 @@ def validate(connection: sa.Connection, table: str) -> None:
 
 
 def main(uri: str, folder: Path, as_of: str) -> None:
-    """Do a month."""
+    """Run one month."""
     engine = sa.create_engine(uri)
     for table in TABLES:
         with engine.begin() as connection:

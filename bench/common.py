@@ -1,4 +1,4 @@
-"""What all contenders share: the deliveries, the server of the bench, and a command measured."""
+"""What all contenders share: the deliveries, the bench's server, and measuring a command."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FIRST_MONTH = "2024-01"
 
 
 class Failed(Exception):
-    """A measured command failed; says which, and where its output is."""
+    """A measured command failed; the message says which, and where its output is."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Delivery:
 
 
 def deliveries(users: int, months: int, first: str = FIRST_MONTH) -> list[Delivery]:
-    """Return the months' deliveries, generated in a process of its own if they are not there."""
+    """Return the months' deliveries; if they do not exist, generate them in a separate process."""
     folder = WORK / f"deliveries-{users}x{months}-{first}"
     found = [Delivery(number, folder / f"month_{number:03d}") for number in range(months)]
     if not (found[-1].folder / "labels.csv").exists():
@@ -70,8 +70,8 @@ def measure(name: str, *command: Any, env: dict[str, str] | None = None, cwd: Pa
     Args:
         name: of the log that takes its output, and its result, in ``.local/bench/logs``.
         command: program and arguments.
-        env: its whole environment; by default this process's.
-        cwd: the folder that it runs in.
+        env: its whole environment; by default that of this process.
+        cwd: its working directory.
 
     Raises:
         Failed: if it exits with anything but 0.
@@ -80,7 +80,7 @@ def measure(name: str, *command: Any, env: dict[str, str] | None = None, cwd: Pa
 
 
 def start(name: str, *command: Any, env: dict[str, str] | None = None, cwd: Path | None = None):
-    """Start a command as ``measure`` does; return a function that waits for its end and returns the figures."""
+    """Start a command like ``measure``; return a function that waits for its end and returns the figures."""
     logs = WORK / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     result, log = logs / f"{name}.json", logs / f"{name}.log"
@@ -103,7 +103,7 @@ def start(name: str, *command: Any, env: dict[str, str] | None = None, cwd: Path
 
 
 class Server:
-    """The PostgreSQL of the bench, in ``.local/bench/postgres``, with the settings of `make run`'s."""
+    """The bench's PostgreSQL, in ``.local/bench/postgres``, with the same settings as that of `make run`."""
 
     def __init__(self) -> None:
         self.postgres = embedded.start(WORK / "postgres")
@@ -125,7 +125,7 @@ class Server:
         return str(self.postgres.get_postmaster_info().socket_dir)
 
     def settings(self) -> dict[str, str]:
-        """Everything that is set other than PostgreSQL's defaults, and its version."""
+        """All settings that differ from PostgreSQL's defaults, and its version."""
         rows = self.sql(
             "select name, current_setting(name) from pg_settings "
             "where source in ('configuration file', 'command line') order by name;"
@@ -138,26 +138,26 @@ class Server:
         return embedded.sql(self.postgres, text, database)
 
     def create(self, database: str, template: str = "", driver: str = "") -> str:
-        """Create a database again and return its URI."""
+        """Create a database, replacing an old one, and return its URI."""
         self.drop(database)
         return embedded.uri(self.postgres, database, driver, template)
 
     def drop(self, database: str) -> None:
-        """Drop a database, if it is there."""
+        """Drop a database if it exists."""
         self.sql(f"drop database if exists {database} with (force);")
 
     def a_month_passes(self, database: str) -> None:
-        """Do what the server does by itself in the weeks between two months, so that it does not do it meanwhile."""
+        """Do what the server does by itself in the weeks between two months, so that it does not do it in the next."""
         self.sql("vacuum analyze;", database)
         self.sql("checkpoint;")
 
     def active_seconds(self, database: str) -> float:
-        """Return for how long statements have run in a database since it was created."""
+        """Return for how many seconds statements have run in a database since it was created."""
         return float(self.sql(f"select active_time / 1000 from pg_stat_database where datname = '{database}';"))
 
 
 def clean_environment(**extra: Any) -> dict[str, str]:
-    """Return this environment without what would make a difference, the checkout's programs first, and more."""
+    """Return this environment without variables that affect results, with the checkout's programs first, and more."""
     not_kept = ("AIRFLOW", "PG", "PYTHONDONTWRITEBYTECODE")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(not_kept)}
     path = f"{Path(sys.executable).parent}:{kept['PATH']}"

@@ -1,6 +1,6 @@
-"""The floor: what psql takes for the same work, written by hand (floor/*.sql), and the rules (rules/*.sql).
+"""The floor: what psql takes for the same work in hand-written SQL (floor/*.sql), and the rules (rules/*.sql).
 
-No checksums, no ledger, no hash of the files, no gate: what any way of doing it cannot do without.
+It has no checksums, ledger, file hashes, or gate: only the work that every solution has to do.
 """
 
 from __future__ import annotations
@@ -15,9 +15,7 @@ from streamflow.tables import TABLES
 _templates = jinja2.Environment(  # noqa: S701 (SQL)
     loader=jinja2.FileSystemLoader(BENCH / "floor"), undefined=jinja2.StrictUndefined
 )
-MEMORY = (
-    "set work_mem = '256MB';\nset maintenance_work_mem = '256MB';\n"  # who does it by hand lets sorts and hashes fit
-)
+MEMORY = "set work_mem = '256MB';\nset maintenance_work_mem = '256MB';\n"  # as one would set it by hand
 TWO_CONNECTIONS = (
     ("users", "payments_agg_90d", "labels"),
     ("subscriptions", "usage_agg_30d", "support_agg_90d"),
@@ -38,7 +36,7 @@ class Floor:
         self.script("schema", self.sql("schema"))()
 
     def sql(self, step: str, delivery: Delivery | None = None, previous: str = "", *names: str) -> str:
-        """Return floor/``step``.sql for the delivery: for each table named, or once if none is."""
+        """Return floor/``step``.sql for the delivery: for each table in ``names``; without a delivery, once for all."""
         template = _templates.get_template(f"{step}.sql")
         if delivery is None:
             return template.render(tables=TABLES)
@@ -71,7 +69,7 @@ class Floor:
         )
 
     def month(self, delivery: Delivery, previous: Delivery | None) -> dict[str, Any]:
-        """Do a month's work and return what each step took; they are scripts of their own for that only."""
+        """Do a month's work and return the time of each step; only for that is each step a script of its own."""
         before = previous.month.suffix if previous else ""
         steps = {
             "load": self.sql("load", delivery, before, *TABLES),
@@ -134,7 +132,7 @@ class FloorOfTwo(Floor):
 
 
 class Rules:
-    """One hand-written query a table for the rules of its suite, on what the floor has staged."""
+    """One hand-written query per table for the rules of its suite, on the tables that the floor has staged."""
 
     name = "rules"
     title = "hand-written rules"
@@ -146,7 +144,7 @@ class Rules:
         """Run the six queries.
 
         Raises:
-            Failed: if one finds something: the deliveries are made to keep the rules.
+            Failed: if a query finds something: the deliveries are generated to pass the rules.
         """
         server, database = self.floor.server, self.floor.database
         before = previous.month.suffix if previous else delivery.month.suffix

@@ -1,4 +1,4 @@
-"""What history costs: many small months, one after the other, as `make run` runs them."""
+"""The cost of a long history: many small months, one after the other, as in `make run`."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from common import ROOT, Server, deliveries, measure
 from package import NOT_OF_THE_DATABASE, Airflow, by_step
 
 USERS = 20_000
-FIRST_MONTH = "2021-01"  # a month of the future would be refused
+FIRST_MONTH = "2021-01"  # a month in the future would be rejected
 RUNS = "select run_id, logical_date from dag_run where dag_id = 'streamflow_monthly_ingest' order by logical_date;"
 
 
 def run_history(server: Server, months: int) -> dict[str, Any]:
-    """Run ``months`` months in one process and return what each step of each took."""
+    """Run ``months`` months in one process and return the time of each step of each month."""
     folder = deliveries(USERS, months, FIRST_MONTH)[0].folder.parent
     database = "bench_history"
     server.create(database)

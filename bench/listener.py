@@ -1,8 +1,8 @@
-"""An Airflow plugin of the bench: writes what each task took to the file that BENCH_TASKS names.
+"""An Airflow plugin of the bench: writes what each task took to the file in BENCH_TASKS.
 
-A line of JSON a task, when it has ended: its seconds in `execute` and around, the process's peak memory during it (the
-kernel's mark is reset when it begins), and when Great Expectations was imported. Also, where BENCH_SERVER names a
-connection, how long the database's statements have run when the task began.
+It writes one line of JSON per task when the task has ended: its seconds in and around `execute`, and the peak memory of
+the process during the task (the kernel's mark is reset at its start). It also writes when Great Expectations was
+imported and, if BENCH_SERVER is a connection, how long the database's statements had run when the task started.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Watch:
 
     @hookimpl
     def on_task_instance_success(self, previous_state, task_instance) -> None:
-        """Write the task down."""
+        """Write the task's line."""
         began = self._began[task_instance.task_id]
         self._write(
             what="task",
@@ -81,7 +81,7 @@ class ImportTime(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         self._write = write
 
     def find_spec(self, fullname, path, target=None):
-        """Find the package as the others would, and stand before its loader."""
+        """Find the package as usual, and wrap its loader."""
         if fullname != self._package:
             return None
         sys.meta_path.remove(self)
@@ -90,11 +90,11 @@ class ImportTime(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         return spec
 
     def create_module(self, spec):
-        """As the loader does."""
+        """Create the module with the wrapped loader."""
         return self._loader.create_module(spec)
 
     def exec_module(self, module) -> None:
-        """As the loader does, timed."""
+        """Execute the module with the wrapped loader, and time it."""
         began = time.time()
         module.__spec__.loader = module.__loader__ = self._loader
         self._loader.exec_module(module)

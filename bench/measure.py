@@ -1,7 +1,7 @@
 """Run a command and write what it took to a file: `python -I -S measure.py RESULT COMMAND …`.
 
-A process of its own, and a small one: the kernel counts the memory of the process that starts a command to the
-command's peak, so that nothing shows a smaller peak than this one's 10 MB.
+It is a separate, small process, because the kernel includes the memory of the process that starts a command in the
+command's peak. So no command shows a peak below the 10 MB of this one.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""This package: the month's DAG as `airflow dags test` runs it, and an empty DAG of the same shape beside it."""
+"""This package: the month's DAG under `airflow dags test`, and an empty DAG of the same shape for comparison."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from task_instance where run_id = '{run}' and dag_id = '{dag}' order by start_da
 
 
 class Airflow:
-    """An Airflow home of the bench: its own metadata database, a checkout's DAGs and plugins, and the listener."""
+    """An Airflow home for the bench: its own metadata database, a checkout's DAGs and plugins, and the listener."""
 
     def __init__(self, server: Server, name: str, data: str, deliveries: Path, checkout: Path = ROOT) -> None:
         self.server = server
@@ -60,7 +60,7 @@ class Airflow:
         measure(f"{self.metadata}-migrate", "airflow", "db", "migrate", env=self.env)
 
     def write_shape(self) -> int:
-        """Write down the shape of the month's DAG for the empty one; return the number of tasks."""
+        """Write the shape of the month's DAG to a file for the empty DAG; return the number of tasks."""
         command = [sys.executable, BENCH / "shape.py", self.checkout / "dags"]
         env = {name: value for name, value in self.env.items() if name != "BENCH_TASKS"}
         done = subprocess.run(command, env=env, check=True, stdout=subprocess.PIPE, text=True)
@@ -91,7 +91,7 @@ class Airflow:
         return {task: (float(start), float(end)) for task, start, end in (row.split("|") for row in rows)}
 
     def noted(self) -> list[dict[str, Any]]:
-        """Return what the listener has written down."""
+        """Return what the listener has written."""
         return [json.loads(line) for line in self.tasks.read_text().splitlines()]
 
     def close(self) -> None:
@@ -100,13 +100,13 @@ class Airflow:
 
 
 def step_of(task: str) -> str:
-    """Return the step that a task belongs to: tables are groups of steps, but for the group of upserts."""
+    """Return a task's step. Each table is a group of steps, except that the upserts are one group."""
     group, _, name = task.rpartition(".")
     return "upsert" if group == "upsert" else name
 
 
 def by_step(values: dict[str, float], add=sum) -> dict[str, float]:
-    """Put the figures of tasks together, a figure a step, in the steps' order."""
+    """Combine the figures of tasks into one figure per step, in the steps' order."""
     found = defaultdict(list)
     for task, value in values.items():
         found[step_of(task)].append(value)
@@ -119,7 +119,7 @@ def overlap(one: tuple[float, float], other: tuple[float, float]) -> float:
 
 
 class Package:
-    """The month's DAG on a database of its own."""
+    """The month's DAG on its own database."""
 
     name = "package"
     title = "this package, airflow dags test"
@@ -132,7 +132,7 @@ class Package:
         self.airflow.write_shape()
 
     def month(self, delivery: Delivery, previous: Delivery | None) -> dict[str, Any]:
-        """Run the month and split what it took."""
+        """Run the month and break down its time."""
         log = f"{self.database}-{delivery.number}"
         active = self.server.active_seconds(self.database)
         observe = {"BENCH_SERVER": f"postgresql://postgres@/postgres?host={self.server.socket}"}
@@ -175,7 +175,7 @@ class Package:
         }
 
     def empty_month(self, delivery: Delivery) -> dict[str, Any]:
-        """Run the empty DAG: what Airflow takes for as many tasks that do nothing."""
+        """Run the empty DAG: Airflow's own time for the same number of tasks that do nothing."""
         took = self.airflow.dags_test(
             f"{self.database}-{delivery.number}-empty",
             "empty_month",
@@ -196,11 +196,11 @@ class Package:
         }
 
     def import_seconds(self) -> float:
-        """Return what importing Great Expectations takes a process that has done nothing else."""
+        """Return the seconds that importing Great Expectations takes in a fresh process."""
         return measure("import-gx", sys.executable, "-c", "import great_expectations", env=self.airflow.env)["seconds"]
 
     def close(self) -> None:
-        """Drop what is not measured any more."""
+        """Drop what is no longer measured."""
         self.airflow.close()
 
 

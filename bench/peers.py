@@ -1,4 +1,4 @@
-"""Others that do the same or a part of it: the script that the package replaces, dlt and dbt."""
+"""Other tools that do the same work, or part of it: the script that the package replaces, dlt, and dbt."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ UV = ROOT / ".local" / "uv" / "bin" / "uv"
 
 
 def environment(name: str) -> Path:
-    """Return the programs of a peer's own virtual environment, made if it is not there."""
+    """Return the program folder of a peer's own virtual environment; create it if needed."""
     folder = WORK / f"venv-{name}"
     wanted = BENCH / "peers" / f"requirements-{name}.txt"
     installed = folder / "installed.txt"
@@ -86,7 +86,7 @@ class Dbt(Floor):
 
     def __init__(self, server: Server, users: int) -> None:
         self.programs = environment("dbt")
-        super().__init__(server, users)  # its live tables give the raw ones their types
+        super().__init__(server, users)  # its live tables define the types of the raw ones
         server.sql("alter schema staging rename to raw;", self.database)
         self.project = WORK / "dbt" / str(users)
         shutil.rmtree(self.project, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""What was measured, as text and JSON, and as a plot."""
+"""The results, as text, JSON, and a plot."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TITLES = {
     "net": "  the same less that of empty tasks",
     "server": "  the same, the server's own seconds",
     "validate": "  its validation, import left out",
-    "rules": "hand-written rules, a query a table",
+    "rules": "hand-written rules, one query per table",
     "baseline": "pandas script that it replaces",
     "dlt": "dlt: load and merge only",
     "dbt": "psql COPY, then dbt build",
@@ -27,7 +27,7 @@ TITLES = {
 
 
 def write(found: dict[str, Any]) -> None:
-    """Write everything to ``.local/bench/results.json``; results of other modes that are there stay."""
+    """Write everything to ``.local/bench/results.json``; keep existing results of other modes."""
     path = WORK / "results.json"
     before = json.loads(path.read_text()) if path.exists() else {}
     path.write_text(json.dumps(before | found, indent=1) + "\n")
@@ -51,7 +51,7 @@ def seconds(result: dict[str, Any]) -> dict[str, float]:
 
 
 def grid(head: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
-    """Return aligned text: the first column to the left, the others to the right."""
+    """Return aligned text: the first column left, the others right."""
     cells = [list(head), *([as_cell(value) for value in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = [
@@ -65,7 +65,7 @@ def grid(head: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
 
 
 def as_cell(value: Any) -> str:
-    """Return a value as text: seconds with a decimal or two, nothing as nothing."""
+    """Return a value as text: seconds with one or two decimals, None as empty."""
     if value is None:
         return ""
     if isinstance(value, float):
@@ -74,7 +74,7 @@ def as_cell(value: Any) -> str:
 
 
 def months_table(result: dict[str, Any]) -> str:
-    """Return the table of one size and month."""
+    """Return the table for one size and month."""
     rows = []
     took = seconds(result)
     for name, value in took.items():
@@ -86,7 +86,7 @@ def months_table(result: dict[str, Any]) -> str:
 
 
 def steps_table(results: list[dict[str, Any]], name: str = "package") -> str:
-    """Return the steps of this package, or of the one beside it, a column a size and month."""
+    """Return the steps of this package, or of the one in BESIDE, with one column per size and month."""
     packages = [result[name] for result in results]
     steps = list(dict.fromkeys(step for package in packages for step in package["steps"]))
     rows = [["start-up", *(one["startup_seconds"] for one in packages)]]
@@ -103,11 +103,11 @@ def steps_table(results: list[dict[str, Any]], name: str = "package") -> str:
     head = ("seconds", *(f"{result['users']:,} / {result['month']}" for result in results))
     title = TITLES[name].partition(":")[0].partition(",")[0]
     title = title[0].upper() + title[1:]
-    return f"{title}, a step summed over its tasks (users / month)\n" + grid(head, rows)
+    return f"{title}, each step summed over its tasks (users / month)\n" + grid(head, rows)
 
 
 def empty_rows(results: list[dict[str, Any]]) -> list[list[Any]]:
-    """Return what Airflow and Great Expectations take by themselves, a column a size and month."""
+    """Return the time of Airflow and Great Expectations by themselves, with one column per size and month."""
     rows = [["import of GX alone", *(result["import_gx_seconds"] for result in results)]]
     rows.append(["empty tasks: start-up", *(result["empty"]["startup_seconds"] for result in results)])
     rows.append(["empty tasks: shut-down", *(result["empty"]["shutdown_seconds"] for result in results)])
@@ -118,17 +118,17 @@ def empty_rows(results: list[dict[str, Any]]) -> list[list[Any]]:
 
 
 def memory_table(results: list[dict[str, Any]]) -> str:
-    """Return the peak memory of the package's tasks, a column a size and month."""
+    """Return the peak memory of the package's tasks, with one column per size and month."""
     packages = [result["package"] for result in results]
     steps = list(dict.fromkeys(step for package in packages for step in package["peak_mb_steps"]))
     rows = [[step, *(one["peak_mb_steps"].get(step) for one in packages)] for step in steps]
     head = ("MB", *(f"{result['users']:,} / {result['month']}" for result in results))
-    note = "Peak memory of the process while a task ran, all that it imported before included (users / month)\n"
+    note = "Peak memory of the process while a task ran, including all earlier imports (users / month)\n"
     return note + grid(head, rows)
 
 
 def rules_note(results: list[dict[str, Any]]) -> str:
-    """Say how many rules the hand-written queries check, and where the suites have other numbers."""
+    """Return how many rules the hand-written queries check, and where the suites have a different number."""
     from common import ROOT
 
     counts = results[0]["rules"]["rules"]
@@ -142,7 +142,7 @@ def rules_note(results: list[dict[str, Any]]) -> str:
 
 
 def text(found: dict[str, Any]) -> str:
-    """Return all that was measured in this run, as tables."""
+    """Return everything that was measured in this run, as tables."""
     parts = []
     if results := found.get("results"):
         parts += [months_table(result) for result in results]
@@ -171,7 +171,7 @@ def history_table(history: dict[str, Any]) -> str:
 
 
 def scheduler_table(scheduler: dict[str, Any]) -> str:
-    """Return the runs under a real scheduler, the month's beside the empty ones."""
+    """Return the runs under a real scheduler, the month's and the empty ones."""
     rows = [
         [f"{run['dag']}, {run['what']}", run["seconds"], run["in_tasks"], run["tasks"], run["peak_mb"]]
         for run in scheduler["runs"]
@@ -188,7 +188,7 @@ def scheduler_table(scheduler: dict[str, Any]) -> str:
 
 
 def plot(found: dict[str, Any]) -> None:
-    """Draw seconds by size, a panel a month, to ``.local/bench/results.png``."""
+    """Plot seconds by size, with one panel per month, to ``.local/bench/results.png``."""
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -197,20 +197,20 @@ def plot(found: dict[str, Any]) -> None:
     results = found["results"]
     sizes = sorted({result["users"] for result in results})
     months = sorted({result["month"] for result in results})
-    colours = dict(zip(TITLES, mpl.colormaps["tab20"].colors, strict=False))  # the same in every panel
+    colors = dict(zip(TITLES, mpl.colormaps["tab20"].colors, strict=False))  # the same in every panel
     figure, panels = plt.subplots(1, len(months) + 1, figsize=(6 * (len(months) + 1), 5), squeeze=False)
     for panel, month in zip(panels[0], months, strict=False):
         rows = {result["users"]: seconds(result) for result in results if result["month"] == month}
         for name in dict.fromkeys(name for row in rows.values() for name in row):
             dots = ":" if TITLES[name].startswith(" ") else "-"
-            marks = {"linestyle": dots, "marker": ".", "color": colours[name]}
+            marks = {"linestyle": dots, "marker": ".", "color": colors[name]}
             panel.plot(sizes, [rows[size].get(name) for size in sizes], label=TITLES[name].strip(), **marks)
         panel.set(title=f"month {month}", xlabel="users", ylabel="seconds", xscale="log", yscale="log")
         panel.grid(visible=True, alpha=0.3)
     memory = panels[0][-1]
     for name in (name for name in TITLES if name in results[0]):
         peaks = [max(r[name]["peak_mb"] for r in results if r["users"] == size) for size in sizes]
-        memory.plot(sizes, peaks, marker=".", color=colours[name])
+        memory.plot(sizes, peaks, marker=".", color=colors[name])
     memory.set(title="peak memory of the client", xlabel="users", ylabel="MB", xscale="log", yscale="log")
     memory.grid(visible=True, alpha=0.3)
     figure.legend(*panels[0][0].get_legend_handles_labels(), fontsize=8, ncols=4, loc="lower center")

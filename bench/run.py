@@ -1,8 +1,8 @@
-"""Measure the month side by side, in one run, interleaved; `make bench`. Prints tables, writes JSON and a plot.
+"""Measure the month side by side, in one run, interleaved; `make bench`. It prints tables, and writes JSON and a plot.
 
-Environment: USERS (sizes, default 7043 100000 1000000), PEERS=1 (dlt and dbt too), ONLY (names of contenders),
-BESIDE (another checkout, whose package is measured too), HISTORY=36 (instead: so many small months), SCHEDULER=1
-(instead: a real scheduler against empty tasks; its USERS is one size, 7043 if not set).
+Environment: USERS (sizes, default 7043 100000 1000000), PEERS=1 (also dlt and dbt), ONLY (names of contenders), BESIDE
+(another checkout, whose package is also measured), HISTORY=36 (instead: that many small months), SCHEDULER=1 (instead:
+a real scheduler against empty tasks; its USERS is one size, by default 7043).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def chosen() -> tuple[str, ...]:
     """Return the names of the contenders that the environment asks for.
 
     Raises:
-        SystemExit: if there is none of a name.
+        SystemExit: if a name is unknown.
     """
     names = tuple(os.environ.get("ONLY", "").split()) or NAMES + (PEERS if os.environ.get("PEERS") == "1" else ())
     if unknown := set(names) - {*NAMES, *PEERS}:
@@ -39,7 +39,7 @@ def chosen() -> tuple[str, ...]:
 
 
 def contenders(server: Server, users: int, months: list[Delivery], names: tuple[str, ...]) -> dict[str, Any]:
-    """Return the contenders by name, each with an empty database of its own, in the order in which they take turns."""
+    """Return the contenders by name, each with its own empty database, in the order in which they take turns."""
     found = {}
     if "floor" in names or "rules" in names:
         found["floor"] = Floor(server, users)
@@ -56,7 +56,7 @@ def contenders(server: Server, users: int, months: list[Delivery], names: tuple[
 
 
 def run_size(server: Server, users: int, names: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Run all contenders month by month; return a result a month."""
+    """Run all contenders month by month; return one result per month."""
     months = deliveries(users, MONTHS)
     racing = contenders(server, users, months, names)
     results = []
@@ -82,7 +82,7 @@ def run_size(server: Server, users: int, names: tuple[str, ...]) -> list[dict[st
 
 
 def machine() -> dict[str, Any]:
-    """Say what it ran on."""
+    """Return what it ran on."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     model = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
     return {
@@ -97,7 +97,7 @@ def machine() -> dict[str, Any]:
 
 
 def main() -> None:
-    """Do what the environment asks for."""
+    """Run what the environment asks for."""
     names = chosen()
     WORK.mkdir(parents=True, exist_ok=True)
     with Server() as server:
@@ -119,7 +119,7 @@ def main() -> None:
             found["results"] = []
             for users in map(int, (os.environ.get("USERS") or SIZES).split()):
                 found["results"] += run_size(server, users, names)
-                report.write(found)  # what is measured is kept, whatever the next size does
+                report.write(found)  # keep the results so far, whatever the next size does
     report.write(found)
     if "results" in found:
         report.plot(found)

@@ -1,4 +1,4 @@
-"""The month under a real scheduler and LocalExecutor, beside a DAG of the same shape whose tasks are `select 1`."""
+"""The month under a real scheduler and LocalExecutor, against a DAG of the same shape whose tasks are `select 1`."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from package import Airflow, by_step
 
 from ports import free_port
 
-MONTHS, MONTHS_OF_MANY, MANY = 4, 2, 100_000  # of many users fewer months
+MONTHS, MONTHS_OF_MANY, MANY = 4, 2, 100_000  # fewer months if there are many users
 PATIENCE = 600  # seconds for a run
 
 
 @contextmanager
 def services(airflow: Airflow) -> Iterator[None]:
-    """Keep what `make ui` starts up on localhost, with logs and password in the bench's folder."""
+    """Run the services of `make ui` on localhost, with logs and password in the bench's folder."""
     local = "airflow.dag_processing.bundles.local.LocalDagBundle"
     bundles = [
         {"name": name, "classpath": local, "kwargs": {"path": str(path)}}
@@ -48,10 +48,10 @@ def services(airflow: Airflow) -> Iterator[None]:
 
 
 def wait_for(server: Server, database: str, query: str, what: str) -> str:
-    """Return what a query of the metadata returns as soon as it returns a row.
+    """Return the result of a metadata query as soon as it returns a row.
 
     Raises:
-        Failed: when it has returned none for ten minutes.
+        Failed: if it has returned no row for ten minutes.
     """
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
@@ -62,7 +62,7 @@ def wait_for(server: Server, database: str, query: str, what: str) -> str:
 
 
 def trigger(airflow: Airflow, dag: str, conf: dict[str, str], what: str) -> dict[str, Any]:
-    """Trigger a run, wait for its end and return what it took, from its start to its end in Airflow's metadata."""
+    """Trigger a run, wait for its end, and return what it took, from its start to its end in Airflow's metadata."""
     run = f"bench__{what.replace(' ', '_')}"
     airflow.tasks.unlink(missing_ok=True)
     command = ["airflow", "dags", "trigger", dag, "--run-id", run, "--conf", json.dumps(conf)]
@@ -96,7 +96,7 @@ def trigger(airflow: Airflow, dag: str, conf: dict[str, str], what: str) -> dict
 
 
 def run_scheduler(server: Server, users: int, checkout: Path = ROOT) -> dict[str, Any]:
-    """Run some months and the empty DAG in turns; an empty run before them warms up."""
+    """Run some months and the empty DAG in turns, after an empty warm-up run."""
     months = deliveries(users, MONTHS if users < MANY else MONTHS_OF_MANY)
     database = "bench_scheduler"
     server.create(database)

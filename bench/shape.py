@@ -1,4 +1,4 @@
-"""Print the tasks of the month's DAG and the tasks after each, as JSON on the last line."""
+"""Print the tasks of the month's DAG, and the downstream tasks of each, as JSON on the last line."""
 
 import json
 import sys

@@ -125,7 +125,7 @@ def test_a_failed_verification_is_about_no_month(dags, webhook):
     (notifier,) = dags["streamflow_verify"].on_failure_callback
     notifier(failure(dags["streamflow_verify"], ti=SimpleNamespace(task_id="verify", log_url=LOG)))
     said = webhook.texts[0].splitlines()
-    assert (said[0], said[-1]) == ("streamflow_verify failed: task verify", "Then trigger the DAG once more.")
+    assert (said[0], said[-1]) == ("streamflow_verify failed: task verify", "Then trigger the DAG again.")
 
 
 def test_a_late_month_says_since_when_and_where_to_look(database, webhook):

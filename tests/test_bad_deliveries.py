@@ -251,7 +251,7 @@ NO_VALUES, NO_NUMBERS = ("None", "NULL", "N/A"), ("NaN", "Infinity", "inf")
 
 REFUSED = [
     # the file
-    Case("missing", "labels", Path.unlink, "wait_for_month", ["labels.csv is not there.", "deliver the missing files"]),
+    Case("missing", "labels", Path.unlink, "wait_for_month", ["labels.csv is missing.", "deliver the missing files"]),
     Case("empty", "labels", keep(0), "wait_for_month", ["labels.csv is empty.", "deliver the missing files"]),
     Case(
         "a folder",
@@ -370,7 +370,7 @@ REFUSED = [
             "labels",
             edit(lambda rows: None, delimiter=delimiter),
             ", line 1",
-            f"column names separated by commas.\nFound them separated by {name}.\n",
+            f"column names separated by commas.\nFound names separated by {name}.\n",
             "export the file with commas",
         )
         for name, delimiter in (("semicolons", ";"), ("tabs", "\t"), ("bars", "|"))

@@ -201,7 +201,7 @@ def test_what_is_wrong_with_a_suite_is_told_when_the_dag_is_parsed(folder, chang
     ("was", "now", "says"),
     [
         ('"name": "labels",', '"name": "labels"', ["line 3, column 3:", "Expecting ',' delimiter."]),
-        ('"name": "labels",', '"name": "labels", "name": "users",', ["the key name is there twice."]),
+        ('"name": "labels",', '"name": "labels", "name": "users",', ["the key name appears twice."]),
         ('"labels"', '"lab\udce9ls"', ["Expected UTF-8 text.", "Found byte 0xe9."]),
     ],
 )

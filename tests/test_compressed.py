@@ -108,7 +108,7 @@ def test_the_dag_waits_for_a_table_from_its_first_month_on(database, months, mon
     visits = TABLES["labels"].model_copy(update={"name": "visits", "since": "2024-03"})
     monkeypatch.setitem(TABLES, "visits", visits)
     Run(database, FEBRUARY, months[1]).execute("wait_for_month")
-    with pytest.raises(Refused, match=r"month_002\.\nvisits\.csv is not there\.\n"):
+    with pytest.raises(Refused, match=r"month_002\.\nvisits\.csv is missing\.\n"):
         Run(database, MARCH, months[2]).execute("wait_for_month")
     (months[2] / "visits.csv.gz").write_bytes(gzip.compress(b"user_id,churn_label\n"))
     Run(database, MARCH, months[2]).execute("wait_for_month")
@@ -140,7 +140,7 @@ def test_months_are_sealed_under_one_pattern_and_continued_under_another(databas
     folder = march.with_name("delivery-005")
     with pytest.raises(Refused, match=r"prepare: .*its folder would be delivery-005") as refused:
         Run(database, FEBRUARY, folder).begin()
-    assert "Expected 2024-01: the ledger has delivery-002 sealed as 2024-03-31." in refused.value.message
+    assert "Expected 2024-01: in the ledger, delivery-002 is sealed as 2024-03-31." in refused.value.message
 
 
 @pytest.mark.parametrize("pattern", ["month_{number}", "{month}", "month={month}", "delivery-{number}", "v2-{number}"])

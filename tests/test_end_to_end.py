@@ -210,7 +210,7 @@ def test_missing_file_times_out_and_says_which(database, deliveries):
     assert failed.returncode == 1
     # it was rescheduled: only the last of its logs has the reason
     said = re.findall(r"\[error *\] (.*?) *\[streamflow\.refusal\]", failed.stdout)
-    assert "labels.csv is not there" in " ".join(" ".join(said).split())
+    assert "labels.csv is missing" in " ".join(" ".join(said).split())
     assert "What to do: deliver the missing files" in failed.stdout
 
 

@@ -72,7 +72,7 @@ def test_a_carriage_return_in_quotes_is_refused(load):  # noqa: F811
 
 def test_a_row_that_no_page_can_hold_is_no_missing_quote(load):  # noqa: F811
     names = [f"c{number}" for number in range(900)]
-    with pytest.raises(TaskRefused, match=r"line \d: .* found what PostgreSQL refuses \(row is too big\) here or"):
+    with pytest.raises(TaskRefused, match=r"line \d: .* a value that PostgreSQL rejects \(row is too big\), here or"):
         load("users", "\n".join([",".join(["user_id", *names]), ",".join(["ann", *["some text of length"] * 900]), ""]))
 
 

@@ -132,7 +132,7 @@ def test_a_folder_without_months_is_named(checkout, tmp_path):
 @pytest.mark.parametrize("target", ["verify", "psql"])
 def test_a_folder_that_was_never_run_has_no_data(checkout, month, target):
     code, said = checkout.make(target, f"DELIVERIES={month}")
-    assert (code, said) == (2, f"Nothing of {month} was loaded yet: make run DELIVERIES={month}\n")
+    assert (code, said) == (2, f"Nothing was loaded from {month} yet. Run: make run DELIVERIES={month}\n")
 
 
 @pytest.mark.usefixtures("unchanged")
@@ -214,7 +214,7 @@ def test_a_missing_file_is_named_at_once_and_ctrl_c_ends_the_waiting(checkout, m
         said += line
         if "labels.csv" in line:
             break
-    assert "labels.csv is not there" in said
+    assert "labels.csv is missing" in said
     assert "30 s" in said
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     rest, _ = process.communicate(timeout=60)
@@ -238,7 +238,7 @@ def test_a_month_that_fails_says_why_in_lines(checkout, month):
     code, said = checkout.make("run", f"DELIVERIES={month}", **settings)
     assert code == 2
     reason = said.partition("failed at wait_for_month:\n")[2]
-    assert "labels.csv is not there" in " ".join(reason.split())
+    assert "labels.csv is missing" in " ".join(reason.split())
     labels.write_text(good)
     code, said = checkout.make("run", f"DELIVERIES={month}", AIRFLOW__STREAMFLOW__SETTLE_SECONDS="0")
     assert code == 0, said

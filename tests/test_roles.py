@@ -447,7 +447,7 @@ def test_a_build_with_forged_rows_is_not_finished(february, rows):
     ):
         finish(february, FEBRUARY)
     with pytest.raises(
-        psycopg.errors.RaiseException, match="only 5 of 6 tables of 2024-02-29 are staged, validated and"
+        psycopg.errors.RaiseException, match="only 5 of 6 tables of 2024-02-29 are staged, validated, and"
     ):
         february.seal(FEBRUARY)
     assert february.contents(ledger=True) == before
@@ -578,7 +578,7 @@ def test_what_is_on_record_of_the_file_is_what_the_build_was_made_of(finished, c
     before = finished.contents(ledger=True)
     with (  # noqa: PT012
         pytest.raises(
-            psycopg.errors.RaiseException, match=r"are staged, validated and built|is not what its snapshots"
+            psycopg.errors.RaiseException, match=r"are staged, validated, and built|is not what its snapshots"
         ),
         finished.transaction() as cursor,
     ):

@@ -84,7 +84,7 @@ def everything(database: Database) -> list:
             "update deliveries set not_delivered = '{churn_label, churn_reason}' where table_name = 'labels'",
             [
                 "labels.churn_label is not an optional column, but files of sealed months left it out",
-                "labels.churn_reason is no optional column",
+                "labels.churn_reason is not an optional column",
             ],
         ),
         (
@@ -97,7 +97,7 @@ def everything(database: Database) -> list:
         ),
         (
             "update deliveries set table_name = 'surveys' where table_name = 'labels'",
-            ["surveys has sealed months from 2024-01-31 on, and no folder"],
+            ["surveys has sealed months from 2024-01-31 on, but no folder"],
         ),
         (
             "drop function labels_as_of; alter table labels_snapshots rename to churn_snapshots",

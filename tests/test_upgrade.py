@@ -156,7 +156,7 @@ def test_another_first_month_is_refused(upgraded):
     upgraded.first_month = "2023-12"
     with pytest.raises(psycopg.errors.RaiseException, match="its folder would be month_003") as refused:
         load(upgraded, MARCH)
-    assert "Expected 2024-01: the ledger has month_002 sealed as 2024-03-31." in str(refused.value)
+    assert "Expected 2024-01: in the ledger, month_002 is sealed as 2024-03-31." in str(refused.value)
     assert refused.value.diag.message_hint.startswith("set the Airflow variable streamflow_first_month to 2024-01")
     assert upgraded.contents(ledger=True) == before
 

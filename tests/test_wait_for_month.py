@@ -102,7 +102,7 @@ def test_each_file_counts(folder, name):
 def test_other_files_do_not_count(folder):
     (folder / "labels.csv").rename(folder / "labels.csv.part")
     (folder / "done").touch()
-    assert missing(folder, 60) == ["labels.csv is not there"]
+    assert missing(folder, 60) == ["labels.csv is missing"]
 
 
 def empty(path):
@@ -126,7 +126,7 @@ def dangle(path):
     [
         (empty, "users.csv is empty"),
         (turn_into_a_folder, "users.csv is not a file"),
-        (dangle, "users.csv is not there"),
+        (dangle, "users.csv is missing"),
         (lambda path: deliver(path, age=5), r"users.csv was written \d+ s ago \(settles at 60 s\)"),
     ],
 )
@@ -194,7 +194,7 @@ def test_a_clock_that_is_ahead_by_less_than_the_settling_time_is_waited_for(fold
 def test_nothing_is_watched_while_other_files_are_missing(folder):
     deliver(folder / "users.csv", age=-3600)
     (folder / "labels.csv").unlink()
-    assert missing(folder, 60) == ["labels.csv is not there"]
+    assert missing(folder, 60) == ["labels.csv is missing"]
 
 
 @pytest.mark.parametrize(
@@ -226,7 +226,7 @@ def test_the_log_says_what_it_waits_for(folder):
     (folder / "labels.csv").unlink()
     with capture_logs() as logs:
         sensor().poke({})
-    assert [one["event"] for one in logs] == [f"Still waiting for {folder}:", "  - labels.csv is not there"]
+    assert [one["event"] for one in logs] == [f"Still waiting for {folder}:", "  - labels.csv is missing"]
 
 
 def test_time_out_names_folder_and_every_missing_file(folder):
@@ -235,7 +235,7 @@ def test_time_out_names_folder_and_every_missing_file(folder):
     with pytest.raises(TaskRefused) as timed_out:
         sensor(timeout=1).execute({})
     assert str(timed_out.value) == (
-        f"Waited 1 s for a delivery in {folder}.\nusers.csv is not there.\nlabels.csv is not there.\n"
+        f"Waited 1 s for a delivery in {folder}.\nusers.csv is missing.\nlabels.csv is missing.\n"
         "What to do: deliver the missing files, then run the month again "
         "(clear the whole run, or trigger the month once more)"
     )
@@ -289,7 +289,7 @@ def test_the_trigger_fires_empty_once_the_last_file_is_there(folder):
 def test_the_trigger_fires_with_what_is_missing_when_its_time_is_up(folder):
     (folder / "users.csv").unlink()
     started = time.monotonic()
-    assert fire(trigger(folder, seconds=0.3)) == [["users.csv is not there"]]
+    assert fire(trigger(folder, seconds=0.3)) == [["users.csv is missing"]]
     assert time.monotonic() - started >= 0.3
 
 
@@ -312,8 +312,8 @@ def test_execute_complete_passes_when_nothing_is_missing(folder):
 
 
 def test_execute_complete_says_what_was_missing(folder):
-    with pytest.raises(TaskRefused, match=r"users\.csv is empty\.\nlabels\.csv is not there"):
-        sensor(deferrable=True).execute_complete({}, ["users.csv is empty", "labels.csv is not there"])
+    with pytest.raises(TaskRefused, match=r"users\.csv is empty\.\nlabels\.csv is missing"):
+        sensor(deferrable=True).execute_complete({}, ["users.csv is empty", "labels.csv is missing"])
 
 
 # compressed files
@@ -350,13 +350,13 @@ def test_a_link_that_leads_nowhere_is_one_too_many_as_well(folder):
     [
         (empty, "users.csv.gz is empty"),
         (turn_into_a_folder, "users.csv.gz is not a file"),
-        (dangle, "users.csv.gz is not there"),
+        (dangle, "users.csv.gz is missing"),
         (lambda path: os.utime(path), r"users.csv.gz was written \d s ago \(settles at 60 s\)"),
-        (lambda path: path.rename(path.with_name("USERS.CSV.GZ")), "users.csv is not there"),
-        (lambda path: path.rename(path.with_name("users.csv.gz.part")), "users.csv is not there"),
-        (lambda path: path.rename(path.with_name("users.csv.gz.gz")), "users.csv is not there"),
-        (lambda path: path.rename(path.with_name("users..csv.gz")), "users.csv is not there"),
-        (lambda path: path.rename(path.with_name("users.gz")), "users.csv is not there"),
+        (lambda path: path.rename(path.with_name("USERS.CSV.GZ")), "users.csv is missing"),
+        (lambda path: path.rename(path.with_name("users.csv.gz.part")), "users.csv is missing"),
+        (lambda path: path.rename(path.with_name("users.csv.gz.gz")), "users.csv is missing"),
+        (lambda path: path.rename(path.with_name("users..csv.gz")), "users.csv is missing"),
+        (lambda path: path.rename(path.with_name("users.gz")), "users.csv is missing"),
     ],
 )
 def test_a_compressed_file_that_does_not_count_is_named_with_the_reason(folder, spoil, said):
@@ -389,7 +389,7 @@ def test_a_file_is_waited_for_from_its_tables_first_month_on(folder, since_march
     assert missing(folder, 60, as_of) == said
     assert sensor(as_of=as_of).poke({}) is not bool(said)
     if said:
-        with pytest.raises(TaskRefused, match=r"visits\.csv is not there"):
+        with pytest.raises(TaskRefused, match=r"visits\.csv is missing"):
             sensor(as_of=as_of).execute({})
     deliver(folder / "visits.csv")
     with capture_logs() as logs:
@@ -397,7 +397,7 @@ def test_a_file_is_waited_for_from_its_tables_first_month_on(folder, since_march
     assert [one["event"] for one in logs] == [f"All {6 + len(lacks)} files are in {folder}."]
 
 
-@pytest.mark.parametrize(("as_of", "fired"), [(JANUARY, []), ("2024-03-31", ["visits.csv is not there"])])
+@pytest.mark.parametrize(("as_of", "fired"), [(JANUARY, []), ("2024-03-31", ["visits.csv is missing"])])
 def test_the_triggerer_looks_for_the_files_of_the_same_tables(folder, since_march, as_of, fired):
     (folder / "users.csv").rename(folder / "aside")
     with pytest.raises(TaskDeferred) as deferred:
@@ -417,4 +417,4 @@ def test_a_trigger_of_an_earlier_version_waits_for_every_tables_file(folder):
     del arguments["files"]
     assert fire(MonthFolderTrigger(**arguments)) == [[]]
     (folder / "labels.csv").unlink()
-    assert fire(MonthFolderTrigger(**arguments)) == [["labels.csv is not there"]]
+    assert fire(MonthFolderTrigger(**arguments)) == [["labels.csv is missing"]]

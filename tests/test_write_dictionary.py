@@ -26,7 +26,7 @@ def test_it_has_every_table_and_column_with_what_they_mean():
 def test_a_rule_is_said_in_words_once_for_all_of_its_columns():
     said = page()
     assert said.count("`user_id`: values must be unique") == 1
-    assert "critical: must have greater than or equal to 80% of the month before's rows. Why: " in said
+    assert "critical: must have greater than or equal to 80% of the previous month's rows. Why: " in said
     assert "warning: `months_active`, `monthly_fee`, `total_paid`: mean must be " in said
     assert "less than or equal to the month's last day" in said
     assert "$PARAMETER" not in said

@@ -1,7 +1,7 @@
-"""Say what is wrong with the folders of include/tables/, if anything is; `make check-tables`.
+"""Check the folders of include/tables/; `make check-tables`.
 
-Beyond what is checked whenever the DAG is parsed, Great Expectations is asked whether it can check every rule. Exits 1
-and names file, key, what was expected and what was found for every mistake.
+In addition to the checks when the DAG is parsed, it asks Great Expectations whether it can check every rule. For every
+mistake it names the file, the key, what was expected, and what was found, and exits with 1.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from streamflow.suite import great_expectations
 
 
 def mistakes(table: Table, number: int, rule: Rule, parameters: dict[str, Any]) -> Iterator[tuple[str, ...]]:
-    """Yield why Great Expectations cannot check a rule: where, what it expects and what was found.
+    """Yield why Great Expectations cannot check a rule: where, what it expects, and what was found.
 
     Args:
-        table: whose rule it is.
+        table: the rule's table.
         number: its position in the suite, from 1.
         rule: the rule.
         parameters: values of the suite's parameters for a month.
@@ -75,9 +75,9 @@ def mistakes(table: Table, number: int, rule: Rule, parameters: dict[str, Any]) 
     except pydantic.ValidationError as invalid:
         kind = get_expectation_impl(rule.type)
         keys = sorted({*kind.domain_keys, *kind.success_keys} - {"batch_id", "table"})
-        # any value may be a dict, the $PARAMETER; what the value itself should be is what the other errors say
+        # any value may be a dict, the $PARAMETER; the other errors say what the value itself should be
         errors = [error for error in invalid.errors() if error["type"] != "type_error.dict"] or invalid.errors()
-        said: dict[str, list[str]] = {}  # by key: several messages where it may be of several types
+        said: dict[str, list[str]] = {}  # by key: several messages if the value may have several types
         for error in errors:
             key = "" if error["loc"][0] == "__root__" else str(error["loc"][0])
             said.setdefault(key, []).append(error["msg"])
@@ -103,7 +103,7 @@ def main(args: list[str]) -> int:
     for table in TABLES.values():
         try:
             parameters = suite_parameters(table, read_bounds(table.name), None, ()) | {"as_of": "2024-01-31"}
-        except Refusal as refusal:  # the same file for all of them
+        except Refusal as refusal:  # all tables share this file
             refusals.append(refusal)
             break
         for number, rule in enumerate(table.read_rules(), 1):

@@ -1,4 +1,4 @@
-"""How tools say on the screen that something went wrong: in lines, never as a traceback."""
+"""How tools print errors: as lines of text, never as a traceback."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from streamflow.refusal import Refusal, TaskEnded, wrap
 
 @contextlib.contextmanager
 def tables_told() -> Iterator[None]:
-    """End the program, exit code 1, with what is wrong with the tables that are imported inside."""
+    """If the tables that are imported inside are not valid, print why and exit with 1."""
     try:
         yield
     except Refusal as error:
@@ -20,7 +20,7 @@ def tables_told() -> Iterator[None]:
 
 
 def lines_of(error: object) -> list[str]:
-    """Return what went wrong as lines that fit a screen: a refusal's own; without a database, what to look at."""
+    """Return an error as lines that fit a screen; if the database cannot be reached, also what to do."""
     import psycopg
 
     if isinstance(error, TaskEnded):

@@ -1,7 +1,7 @@
 """Bring docker-compose.yaml up with two workers, put it through a bad day, and take it down; `make deploy-check`.
 
-A project, an .env, ports, volumes and deliveries of its own; nothing of a deployment beside it is touched. Every line
-that is printed is a check that was made. Exits 1 if one fails, after the last lines of the services' logs.
+It has its own project, .env, ports, volumes, and deliveries, so it does not touch a deployment on the same machine.
+Every printed line is a check that passed. If one fails, it prints the end of the services' logs and exits with 1.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ from streamflow.tables import TABLES
 
 ROOT = Path(__file__).resolve().parents[1]
 DAG = "/api/v2/dags/streamflow_monthly_ingest"
-USERS = 100_000  # so that a load takes long enough to be killed in its middle
+USERS = 100_000  # so that a load takes long enough to be killed in the middle
 MONTHS = 2
 PATIENCE = 900  # seconds for a month on a busy machine
 AIRFLOW = ("api-server", "scheduler", "dag-processor", "triggerer")
-# waits for the COPY of a file to be under way, and says which table it fills from which worker; a wait within one
-# statement, because psql's start alone is longer than many a load
+# Waits until the COPY of a file is running, and returns the table and the worker. It waits inside one statement,
+# because just starting psql takes longer than many loads.
 CAUGHT = """
 create function pg_temp.caught() returns table (relation text, worker text, rows bigint) as $$
 begin
@@ -59,7 +59,7 @@ $$ language plpgsql
 
 
 class Failed(Exception):
-    """A check that does not hold; says what was found."""
+    """A check failed; the message says what was found."""
 
 
 def expect(is_so: object, found: object) -> None:
@@ -69,7 +69,7 @@ def expect(is_so: object, found: object) -> None:
 
 
 class Stack:
-    """The compose project, as its operator sees it: docker, the API, the databases.
+    """The compose project as its operator sees it: docker, the API, and the databases.
 
     Args:
         folder: where its .env is written and its deliveries are dropped.
@@ -93,7 +93,7 @@ class Stack:
                 "STREAMFLOW_SETTLE_SECONDS=5\nSTREAMFLOW_POKE_INTERVAL=5\nSTREAMFLOW_RETRY_DELAY=5\nQUEUED_TIMEOUT=90\n"
             )
         self.values = dict(line.split("=", 1) for line in self.env_file.read_text().splitlines() if "=" in line)
-        # compose prefers what the shell has set to the file
+        # in compose, variables of the shell take precedence over the file
         documented = re.findall(r"^#?([A-Z_]+)=", template, re.MULTILINE)
         self.environment = {name: value for name, value in os.environ.items() if name not in documented}
 
@@ -114,7 +114,7 @@ class Stack:
         return done
 
     def containers(self, service: str = "") -> dict[str, dict[str, Any]]:
-        """Return what `docker inspect` says of each container, ended ones included, by its short id."""
+        """Return what `docker inspect` says about each container, including ended ones, by its short id."""
         ids = self.compose("ps", "-aq", *([service] if service else [])).stdout.split()
         found = json.loads(docker("inspect", *ids)) if ids else []
         return {one["Id"][:12]: one for one in found}
@@ -131,7 +131,7 @@ class Stack:
             return json.load(response)
 
     def status(self, path: str, body: dict | None = None) -> int:
-        """Return the status with which the API answers someone who has not signed in."""
+        """Return the API's status code for someone who has not signed in."""
         try:
             self.api(path, body, anonymous=True)
         except urllib.error.HTTPError as error:
@@ -161,7 +161,7 @@ class Stack:
         ]
 
     def wait_for_success(self, run: str) -> None:
-        """Wait for the end of a run, which has to be a good one."""
+        """Wait for the end of a run, which must succeed."""
 
         def state() -> str | None:
             found = self.api(f"{DAG}/dagRuns/{run}")["state"]
@@ -171,7 +171,7 @@ class Stack:
             raise Failed(self.states(run))
 
     def states(self, run: str) -> str:
-        """Return the states of a run's tasks, for people."""
+        """Return the states of a run's tasks, as text."""
         return ", ".join(f"{name} {task['state']}" for name, task in self.tasks(run).items())
 
     def connect(self, user: str, variable: str, database: str) -> psycopg.Connection:
@@ -185,7 +185,7 @@ class Stack:
 
 
 def docker(*args: str) -> str:
-    """Run docker and return what it prints, whichever way."""
+    """Run docker and return what it prints, errors included."""
     done = subprocess.run(
         ["docker", *args],
         text=True,
@@ -198,7 +198,7 @@ def docker(*args: str) -> str:
 
 
 def wait_until(is_so: Callable[[], Any], what: Callable[[], str]) -> Any:
-    """Return what ``is_so`` returns as soon as that is true; the API may be away for moments."""
+    """Return what ``is_so`` returns as soon as that is true; the API may be unavailable for moments."""
     deadline = time.monotonic() + PATIENCE
     while True:
         try:
@@ -211,7 +211,7 @@ def wait_until(is_so: Callable[[], Any], what: Callable[[], str]) -> Any:
         time.sleep(1)
 
 
-# --- the checks, in their order; each returns what it found -----------------------------------------------------------
+# --- the checks, in order; each returns what it found -----------------------------------------------------------------
 
 
 def refuses_to_start_without_secrets(stack: Stack, incoming: Path) -> str:
@@ -222,11 +222,11 @@ def refuses_to_start_without_secrets(stack: Stack, incoming: Path) -> str:
         partial.write_text("".join(line for line in lines if not line.startswith(f"{name}=")))
         done = stack.compose("config", "-q", env_file=partial, check=False)
         expect(done.returncode and "run make env" in done.stderr, f"{name}: {done.stderr}")
-    return f"each of the {len(stack.secrets)} is asked for"
+    return f"compose requires each of the {len(stack.secrets)}"
 
 
 def comes_up_healthy(stack: Stack, incoming: Path) -> str:
-    """All services, two workers among them."""
+    """All services, including two workers."""
     stack.compose("build", "-q")
     stack.compose("up", "-d", "--wait", "--scale", "worker=2")
     states = [one["State"] for one in stack.containers().values()]
@@ -240,7 +240,7 @@ def comes_up_healthy(stack: Stack, incoming: Path) -> str:
 
 
 def no_process_is_root(stack: Stack, incoming: Path) -> str:
-    """Neither in Airflow's containers nor in those of the databases."""
+    """In Airflow's containers and in those of the databases."""
     processes = 0
     for name, one in stack.containers().items():
         if one["State"]["Running"]:
@@ -251,7 +251,7 @@ def no_process_is_root(stack: Stack, incoming: Path) -> str:
 
 
 def secrets_are_where_they_are_needed(stack: Stack, incoming: Path) -> str:
-    """Not in the image, not in arguments; in the environment of those only who need them."""
+    """Not in the image or in arguments; only in the environment of the services that need them."""
     containers = stack.containers().values()
     image = next(one["Image"] for one in containers if "worker" in one["Name"])
     hidden = stack.in_worker("find", "/opt/airflow", "-name", ".env*", "-o", "-name", ".git", "-o", "-name", ".venv")
@@ -274,11 +274,11 @@ def secrets_are_where_they_are_needed(stack: Stack, incoming: Path) -> str:
     expect(holders["AIRFLOW_UI_PASSWORD"] == {"api-server"}, holders)
     expect(holders["STREAMFLOW_INGEST_PASSWORD"] == {"init", "scheduler", "triggerer", "worker"}, holders)
     expect(holders["STREAMFLOW_READER_PASSWORD"] == {"init"}, holders)
-    return "none in image, labels or arguments; the administrator's in postgres and init only"
+    return "none in the image, labels, or arguments; the administrator's only in postgres and init"
 
 
 def requests_without_a_token_are_refused(stack: Stack, incoming: Path) -> str:
-    """By the API; and from other machines nothing is reachable at all."""
+    """The API rejects them, and other machines cannot reach anything."""
     expect(stack.status(DAG) == 401, "GET of the DAG")
     expect(stack.status(f"{DAG}/dagRuns", {"logical_date": None}) == 401, "POST of a run")
     expect(stack.status("/auth/token", {"username": "admin", "password": "admin"}) == 401, "a guessed password")
@@ -289,11 +289,11 @@ def requests_without_a_token_are_refused(stack: Stack, incoming: Path) -> str:
         for binding in published or []
     }
     expect(bindings == {"127.0.0.1"}, bindings)
-    return "401; published on 127.0.0.1 only"
+    return "401; published only on 127.0.0.1"
 
 
 def databases_are_apart(stack: Stack, incoming: Path) -> str:
-    """Each role gets into its own database, no other, and can do there what it is for."""
+    """Each role can connect only to its own database, and can do there only what it is for."""
     ingest, reader = "STREAMFLOW_INGEST_PASSWORD", "STREAMFLOW_READER_PASSWORD"
     for user, variable, database in (
         ("airflow", "AIRFLOW_DB_PASSWORD", "streamflow"),
@@ -319,18 +319,18 @@ def databases_are_apart(stack: Stack, incoming: Path) -> str:
             except psycopg.errors.InsufficientPrivilege:
                 continue
             raise Failed(f"{user} may {statement}")
-    return "airflow, ingest and reader: each in its own only"
+    return "airflow, ingest, and reader: each only in its own"
 
 
 def deliveries_cannot_be_written(stack: Stack, incoming: Path) -> str:
-    """By what runs in a task's container."""
+    """Not by a process in a task's container."""
     done = stack.in_worker("touch", "/opt/airflow/deliveries/mine")
     expect(done.returncode and "Read-only file system" in done.stderr, done.stderr)
     return "Read-only file system"
 
 
 def waits_for_the_last_file_across_restarts(stack: Stack, incoming: Path) -> str:
-    """January is dropped file by file; database, scheduler and triggerer are restarted while it is incomplete."""
+    """January is delivered file by file; database, scheduler, and triggerer restart while it is incomplete."""
     run = stack.trigger("2024-01-31")
     waiting = lambda: stack.tasks(run)["wait_for_month"]["state"] == "deferred"  # noqa: E731
     wait_until(waiting, lambda: stack.states(run))
@@ -339,11 +339,11 @@ def waits_for_the_last_file_across_restarts(stack: Stack, incoming: Path) -> str
     stack.compose("restart", "postgres", "scheduler", "triggerer")
     drop(first[3:], stack.deliveries / "month_000", pause=2)
     stack.compose("up", "-d", "--wait", "--scale", "worker=2")
-    time.sleep(20)  # some looks at all files but one
+    time.sleep(20)  # long enough for a few checks with one file missing
     wait_until(waiting, lambda: stack.states(run))
     with stack.connect("streamflow_reader", "STREAMFLOW_READER_PASSWORD", "streamflow") as reader:
         counted = reader.execute(f"select count(*) from public.{ROOT_TABLE.name}").fetchone()
-        expect(counted == (0,), "rows before the month is whole")
+        expect(counted == (0,), "rows before the month is complete")
     drop([last], stack.deliveries / "month_000", pause=0)
     stack.wait_for_success(run)
     workers = {one["hostname"] for one in stack.tries(run)} & set(stack.containers("worker"))
@@ -352,7 +352,7 @@ def waits_for_the_last_file_across_restarts(stack: Stack, incoming: Path) -> str
 
 
 def month_survives_the_death_of_a_worker(stack: Stack, incoming: Path) -> str:
-    """February: the worker that a COPY comes from is killed while it runs."""
+    """February: a worker is killed in the middle of its COPY."""
     drop(sorted((incoming / "month_001").iterdir()), stack.deliveries / "month_001", pause=0)
     addresses = {
         network["IPAddress"]: name
@@ -385,7 +385,7 @@ def month_survives_the_death_of_a_worker(stack: Stack, incoming: Path) -> str:
 
 
 def nothing_is_lost_or_doubled(stack: Stack, incoming: Path) -> str:
-    """Ledger, snapshots and live against the files themselves; and the package's own verify, in a container."""
+    """Compares ledger, snapshots, and live with the files; also runs the package's own verify, in a container."""
     rows = 0
     with stack.connect("streamflow_reader", "STREAMFLOW_READER_PASSWORD", "streamflow") as reader:
         for name, table in TABLES.items():
@@ -414,7 +414,7 @@ def nothing_is_lost_or_doubled(stack: Stack, incoming: Path) -> str:
 
 
 def everything_can_be_read_afterwards(stack: Stack, incoming: Path) -> str:
-    """The logs of the dead worker's tasks and the Data Docs are no worker's own; neither has a secret."""
+    """The logs of the dead worker's tasks and the Data Docs survive it, and contain no secrets."""
     pages = stack.compose("exec", "-T", "scheduler", "find", "data_docs", "-name", "*.html").stdout.split()
     expect(len(pages) == len(TABLES) * MONTHS, pages)
     dead = [name for name, one in stack.containers("worker").items() if not one["State"]["Running"]]
@@ -423,7 +423,7 @@ def everything_can_be_read_afterwards(stack: Stack, incoming: Path) -> str:
             if one["hostname"] in dead:
                 place = f"{DAG}/dagRuns/{one['dag_run_id']}/taskInstances/{one['task_id']}/logs/{one['try_number']}"
                 expect(len(stack.api(f"{place}?full_content=true")["content"]) > 2, f"no log of {place}")
-    # written out of sight: a pattern a line, on standard input
+    # one pattern per line on standard input, so that the secrets are not in any arguments
     patterns = "\n".join(stack.values[name] for name in stack.secrets)
     files = subprocess.run(
         ["docker", "exec", "-i", next(iter(stack.containers("scheduler"))), "grep", "-rlFf", "-", "logs", "data_docs"],
@@ -467,7 +467,7 @@ CHECKS = [
 
 
 def drop(files: list[Path], folder: Path, pause: float) -> None:
-    """Deliver files one after the other."""
+    """Deliver files one by one."""
     folder.mkdir(exist_ok=True)
     for file in files:
         shutil.copyfile(file, folder / file.name)
@@ -475,10 +475,10 @@ def drop(files: list[Path], folder: Path, pause: float) -> None:
 
 
 def main(args: list[str]) -> int:
-    """Make the checks until one fails; whatever happens, take everything down. Return the exit code."""
+    """Run the checks until one fails; in any case, take everything down. Return the exit code."""
     if args or not shutil.which("docker"):
         print(
-            "usage: make deploy-check" if args else "make deploy-check needs docker, which is not there.",
+            "usage: make deploy-check" if args else "make deploy-check needs docker, which is not installed.",
             file=sys.stderr,
         )
         return 2

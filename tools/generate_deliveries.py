@@ -1,15 +1,14 @@
-"""Write deliveries of made-up users, the same for the same arguments, for samples, tests and benchmarks.
+"""Write deliveries of made-up users, the same for the same arguments, for samples, tests, and benchmarks.
 
     python tools/generate_deliveries.py FOLDER --users 1000 --months 3 --seed 1
 
 The tables and columns are those of include/tables/. The distributions are this project's own. Every month a share of
-the users leaves, as many join, and a share of those who stay has other figures than the month before. Users without
-internet service have no plans (NULL). A table comes with its `since`, an optional column with its own or with the third
-month.
+the users leaves, as many join, and the figures of a share of the others change. Users without internet service have no
+plans (NULL). A table begins with its `since`, and an optional column with its own `since` or with the third month.
 
-A column that is not known here by its name gets values of its type, within what the rules of its table allow
-(expect_column_values_to_be_in_set and …_to_be_between). Its random numbers are its own: all other columns stay as they
-are when one is added.
+A column whose name is not known here gets values of its type, within what the rules of its table allow
+(expect_column_values_to_be_in_set and …_to_be_between). It has its own random numbers, so all other columns stay the
+same when one is added.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ SERVICES = ["Fiber optic", "DSL", "No"]
 ADD_ONS = ("add_on_security", "add_on_backup", "add_on_device_protect", "add_on_support")
 WORDS = ("amber", "birch", "cedar", "delta", "ember")
 IN_SET, BETWEEN = "expect_column_values_to_be_in_set", "expect_column_values_to_be_between"
-OPTIONAL_FROM = 2  # month number, unless the column says since when
+OPTIONAL_FROM = 2  # month number, unless the column has a since
 
 
 def generate(
@@ -55,7 +54,7 @@ def generate(
 
     Args:
         folder: where ``month_000`` and the following go.
-        users: users a month.
+        users: users per month.
         months: how many.
         seed: of the random numbers.
         turnover: share of users that leaves, and that joins, each month.
@@ -108,10 +107,10 @@ def _is_delivered(column: Column, as_of: str, month: int) -> bool:
 def _people(
     rng: np.random.Generator, everyone: int, users: int, moving: int, first_month: pd.Period
 ) -> dict[str, np.ndarray]:
-    """What stays as it is for a user: everything that is known at sign-up."""
+    """Return what never changes for a user: everything that is known at sign-up."""
     number = np.arange(everyone)
     first = first_month.start_time.to_datetime64().astype("datetime64[D]")
-    # the first users joined in the six years before; those of a later month within that month's first four weeks
+    # the first users joined in the six years before; later ones in the first four weeks of their month
     joined_in = np.where(number < users, -1, (number - users) // max(moving, 1) + 1)
     starts = np.array(
         [(first_month + int(m)).start_time.to_datetime64().astype("datetime64[D]") for m in range(joined_in.max() + 1)]
@@ -137,14 +136,14 @@ def _people(
 
 
 def _figures(rng: np.random.Generator, people: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """What changes from month to month, as of the first one."""
+    """Return what changes from month to month, as of the first one."""
     everyone = people["user_id"].size
     has_net = people["net_service"] != "No"
     fee = np.round(18 + has_net * rng.gamma(9, 6, everyone), 2)
     months = people["months_active_at_start"]
 
     def plan(share: float) -> np.ndarray:
-        # NULL for who has no internet service, never false
+        # NULL for users without internet service, never false
         return np.where(has_net, np.where(rng.random(everyone) < share, "True", "False"), None)
 
     figures = {
@@ -185,14 +184,14 @@ def _change(
 
 
 class Other:
-    """The values of a column of which nothing is known but its type and what the rules of its table say.
+    """The values of a column of which only the type, and the rules of its table, are known.
 
     Args:
         table: its table.
         column: the column.
         seed: of all random numbers.
         before: the first day of the first month; dates are earlier.
-        everyone: how many users there ever are.
+        everyone: number of users in all months together.
 
     Attributes:
         values: one per user.
@@ -207,7 +206,7 @@ class Other:
         self.values = self._draw(everyone)
 
     def change(self, whose: np.ndarray) -> None:
-        """Give the users ``whose`` other values."""
+        """Give the users ``whose`` new values."""
         self.values[whose] = self._draw(whose.size)
 
     def _draw(self, count: int) -> np.ndarray:
@@ -228,7 +227,7 @@ def _value_set(rules: list[Rule]) -> list[Any] | None:
 def _range(rules: list[Rule], kind: str, before: dt.date) -> tuple[float, float]:
     """Return the least and the greatest value of a number, or of a date as its number of days.
 
-    They are 0 and 9, 0.00 and 99.99, or the year before the first month, as far as the rules allow it.
+    They are 0 and 9, 0.00 and 99.99, or the year before the first month, as far as the rules allow.
     """
     last = _days(before) - 1
     usual, step = {"numeric": ((0, 99.99), 0.01), "date": ((last - 364, last), 1)}.get(kind, ((0, 9), 1))
@@ -236,13 +235,13 @@ def _range(rules: list[Rule], kind: str, before: dt.date) -> tuple[float, float]
     for rule in rules:
         for key, inside in (("min", step), ("max", -step)):
             value = rule.kwargs.get(f"{key}_value")
-            # the value of a parameter is known to a month only
+            # the value of a parameter is known only for a given month
             if rule.type == BETWEEN and value is not None and f"{key}_value" not in rule.parameters:
                 number = _days(value) if kind == "date" else value
                 allowed[key].append(number + inside if rule.kwargs.get(f"strict_{key}") else number)
     least, most = max(allowed["min"], default=-math.inf), min(allowed["max"], default=math.inf)
     low, high = max(usual[0], least), min(usual[1], most)
-    if low > high:  # none of the usual values is allowed: those next to them
+    if low > high:  # if no usual value is allowed, take those next to them
         span = usual[1] - usual[0]
         low, high = (least, min(most, least + span)) if least > usual[1] else (max(least, most - span), most)
     return low, high
@@ -253,15 +252,15 @@ def _days(day: dt.date | str) -> int:
 
 
 class Parser(argparse.ArgumentParser):
-    """One that says what is wrong in a line."""
+    """A parser that reports an error in one line."""
 
     def error(self, message: str) -> NoReturn:
         """End the program with exit code 2."""
-        self.exit(2, f"generate_deliveries.py: {message} (--help says more)\n")
+        self.exit(2, f"generate_deliveries.py: {message} (see --help)\n")
 
 
 def _reader(expected: str, read: Callable[[str], Any], is_so: Callable[[Any], bool]) -> Callable[[str], Any]:
-    """Return what reads an argument, and says what was expected if it cannot."""
+    """Return a function that reads an argument, and says what was expected if it cannot."""
 
     def read_argument(text: str) -> Any:
         try:
@@ -276,8 +275,8 @@ def _reader(expected: str, read: Callable[[str], Any], is_so: Callable[[Any], bo
 
 def main() -> None:
     """Read the command line and write the folders."""
-    number = _reader("a whole number from 1 on", int, lambda value: value >= 1)
-    seed = _reader("a whole number from 0 on", int, lambda value: value >= 0)
+    number = _reader("a whole number of at least 1", int, lambda value: value >= 1)
+    seed = _reader("a whole number of at least 0", int, lambda value: value >= 0)
     share = _reader("a share from 0 to 1", float, lambda value: 0 <= value <= 1)
     month = _reader("a month, YYYY-MM", str, lambda value: dt.date.fromisoformat(f"{value}-01") is not None)
     parser = Parser(description=__doc__.splitlines()[0])

@@ -1,9 +1,9 @@
 """Prepare the databases of docker-compose.yaml, or bring them up to date; the service `init`.
 
-Two databases on one server: `airflow` for Airflow's metadata, owned by the role of that name, and `streamflow` for the
-data, with the roles of include/sql/roles.sql. Each role connects to its own database only. Run as the server's
-administrator (PGHOST, PGUSER, PGPASSWORD); every start runs it again, so new passwords in .env and newer versions of
-the schema need no more than `docker compose up`.
+There are two databases on one server: `airflow` for Airflow's metadata, owned by the role of that name, and
+`streamflow` for the data, with the roles of include/sql/roles.sql. Each role can connect only to its own database. It
+runs as the server's administrator (PGHOST, PGUSER, PGPASSWORD), at every start. So after a change of passwords in .env,
+or of the schema's version, `docker compose up` is enough.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ PASSWORDS = {
 
 
 def make_databases(admin: psycopg.Connection) -> None:
-    """Create what is not there yet, and let only the owners in."""
+    """Create the databases and the role that do not exist yet, and let only the owners connect."""
     if not admin.execute("select to_regrole('airflow')").fetchone()[0]:
         admin.execute("create role airflow login")
     found = {name for (name,) in admin.execute("select datname from pg_database")}
     if "airflow" not in found:
         admin.execute("create database airflow owner airflow")
     if "streamflow" not in found:
-        # text in an order that is PostgreSQL's own: faster keys, and no new image's C library brings another one
+        # PostgreSQL's own sort order for text: keys are faster, and a new image's C library cannot change the order
         admin.execute("create database streamflow template template0 locale_provider builtin locale 'C.UTF-8'")
     for database in ("airflow", "postgres", "template1"):
         admin.execute(sql.SQL("revoke connect on database {} from public").format(sql.Identifier(database)))
 
 
 def set_password(admin: psycopg.Connection, role: str, password: str) -> None:
-    """Set it as psql's own command does: server and logs see only what the password will be checked against."""
+    """Set it like psql's own command does: the server and its logs see only the verifier, not the password."""
     verifier = admin.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256")
     admin.execute(sql.SQL("alter role {} password {}").format(sql.Identifier(role), verifier.decode()))
 

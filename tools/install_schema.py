@@ -1,7 +1,7 @@
 """Install the roles and the schema, or their newest version, into a database; `make schema DATABASE=postgresql://…`.
 
-The database must exist, and the user that the URI names must be allowed to create roles (a superuser, or on a managed
-server its administrator). Everything happens in one transaction.
+The database must exist, and the user in the URI must be allowed to create roles (a superuser, or the administrator of a
+managed server). Everything happens in one transaction.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ def install(uri: str) -> None:
     """Run ``roles.sql``, and ``schema.sql`` as streamflow_owner.
 
     Raises:
-        psycopg.Error: if the database cannot be reached, the user may not do it, or the tables that it has cannot
-            become those of include/tables; then nothing has changed.
-        Refusal: if the migrations are not numbered one after the other.
+        psycopg.Error: if the database cannot be reached, the user does not have the rights, or the existing tables
+            cannot become those of include/tables; then nothing has changed.
+        Refusal: if the migrations are not numbered without gaps.
     """
     with psycopg.connect(uri) as connection:
-        connection.execute("set local lock_timeout = '1min'")  # rather try again than stand in every reader's way
+        connection.execute("set local lock_timeout = '1min'")  # rather fail and retry than block every reader
         connection.execute(render("roles.sql"))
         connection.execute("set local role streamflow_owner")
         connection.execute(render("schema.sql"))
 
 
 def main(args: list[str]) -> int:
-    """Install, or say what is wrong; return the exit code."""
+    """Install, or print what is wrong; return the exit code."""
     if len(args) != 1 or not args[0].startswith("postgres"):
         print("usage: make schema DATABASE=postgresql://admin:password@host:5432/streamflow", file=sys.stderr)
         return 2
@@ -48,7 +48,7 @@ def main(args: list[str]) -> int:
         return 1
     print(
         "Installed. Give streamflow_ingest and streamflow_reader passwords (psql: \\password streamflow_ingest), and "
-        "let the connection streamflow_db name streamflow_ingest."
+        "use streamflow_ingest in the connection streamflow_db."
     )
     return 0
 

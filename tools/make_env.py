@@ -1,6 +1,6 @@
-"""Write .env with fresh random secrets for docker-compose.yaml; `make env`. What is there already is never overwritten.
+"""Write .env with fresh random secrets for docker-compose.yaml; `make env`. An existing file is never overwritten.
 
-.env.example is the template: each variable that it leaves empty is a secret, and each of them gets a value of its own.
+.env.example is the template. Each variable that it leaves empty is a secret, and gets its own value.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ GENERATORS: dict[str, Callable[[], str]] = {
 
 
 def secret(name: str) -> str:
-    """Return a new secret; of letters and digits, so that URIs need no quoting, if it need not be of another form."""
+    """Return a new secret. Unless it needs another form, it has only letters and digits: URIs then need no quoting."""
     return GENERATORS.get(name, lambda: secrets.token_hex(32))()
 
 
@@ -41,11 +41,11 @@ def main(args: list[str]) -> int:
     path = Path(args[0]) if args else ROOT / ".env"
     text = render(TEMPLATE.read_text())
     try:
-        # O_EXCL: neither an existing file nor a link is ever written through
+        # O_EXCL: never write to an existing file, or through a link
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         print(
-            f"{path} exists and stays as it is. Its secrets are in use; to start over: docker compose down -v, rm it."
+            f"{path} exists and was not changed: its secrets are in use. To start over: docker compose down -v, rm it."
         )
         return 1
     except OSError as error:
@@ -53,7 +53,7 @@ def main(args: list[str]) -> int:
         return 2
     with os.fdopen(descriptor, "w") as file:
         file.write(text)
-    print(f"{path}: written, for your eyes only. The UI's user is admin, the password AIRFLOW_UI_PASSWORD in there.")
+    print(f"{path}: written, readable only by you. The UI's user is admin; its password is AIRFLOW_UI_PASSWORD.")
     return 0
 
 

@@ -1,6 +1,6 @@
 """Print the SQL that a task of the month runs: `make sql TASK=snapshot TABLE=users MONTH=2024-01-31`.
 
-Exits 2 if there is no such task or table, or the month is not a month end.
+Exits with 2 if there is no such task or table, or the month is not a month end.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Run the DAG for every month folder of a source, in month order, as `airflow dags test` does; `make run`."""
+"""Run the DAG for every month folder of a source, in month order, like `airflow dags test`; `make run`."""
 
 from __future__ import annotations
 
@@ -60,13 +60,13 @@ def run(progress: Progress, log: str) -> int:
     """Run the months one after the other until one fails; return the exit code.
 
     Args:
-        progress: where to say what happens.
+        progress: shows what happens.
         log: path of the log.
 
     Raises:
-        Exception: whatever keeps the months from being run at all.
+        Exception: any error that keeps the months from running at all.
     """
-    # what Airflow's own servers say of themselves, and what lets them read its variables from its metadata
+    # Airflow's own servers set this, so that they can read variables from the metadata database
     os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
     from airflow.dag_processing.dagbag import DagBag
     from airflow.providers.postgres.hooks.postgres import PostgresHook
@@ -94,11 +94,11 @@ def run(progress: Progress, log: str) -> int:
         progress.lines(f"{path} cannot be imported:", error)
         return 1
     dag = bag.dags["streamflow_monthly_ingest"]
-    dag.deadline = None  # no one waits for a late month here (and see settings.seal_within_days)
+    dag.deadline = None  # no alert for a late month here (see also settings.seal_within_days)
     for month, name in months:
         progress.lines("", f"{month}  {name}")
         if missing := still_missing(folder / name, settings.settle_seconds(), files_of(str(month))):
-            progress.lines(f"  It will be waited for, for at most {settings.wait_timeout()} s:")
+            progress.lines(f"  Waiting for files, for at most {settings.wait_timeout()} s:")
             progress.lines(*(f"    {one}" for one in missing))
         done = dag.test(logical_date=dt.datetime.combine(month.as_of, dt.time(), dt.UTC))
         progress.end_step()
@@ -118,7 +118,7 @@ def run(progress: Progress, log: str) -> int:
 
 
 def next_steps(month: Month) -> list[str]:
-    """Return what can be done with the months that were run, for the same folder, as lines."""
+    """Return the next steps with the months that were run, for the same folder, as lines."""
     from streamflow.tables import ROOT as root
 
     folder = os.environ.get("DELIVERIES")
@@ -136,7 +136,7 @@ def find_months(folder: Path, first_month: str, pattern: str) -> list[tuple[Mont
     """Return the months whose folders are in ``folder``, and the folders' names, in month order.
 
     Raises:
-        Refusal: if there are none, or they cannot be told.
+        Refusal: if there are none, or their months cannot be determined.
     """
     names = [path.name for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
     try:
@@ -149,7 +149,7 @@ def find_months(folder: Path, first_month: str, pattern: str) -> list[tuple[Mont
 
 
 def redirect_output(log: Path) -> int:
-    """Send everything that is printed to ``log``; return a file descriptor of the screen."""
+    """Redirect everything that is printed to ``log``; return a file descriptor of the screen."""
     screen = os.dup(1)
     target = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(target, 1)
@@ -158,7 +158,7 @@ def redirect_output(log: Path) -> int:
 
 
 def ledger(hook) -> list[tuple]:
-    """Return the newest revision of every month and table; nothing before the first run."""
+    """Return the newest revision of every month and table; empty before the first run."""
     if hook.get_first("select to_regclass('public.deliveries')")[0] is None:
         return []
     return hook.get_records(LEDGER)
@@ -196,15 +196,15 @@ def _as_cell(value) -> str:
 
 
 class Progress:
-    """Prints a line per step: its name, the tables as they get through it, and the seconds it took.
+    """Prints one line per step: its name, the tables as they complete it, and the seconds it took.
 
-    It is an Airflow listener: tasks report to it as they end.
+    It is an Airflow listener: Airflow calls it when a task starts or ends.
 
     Args:
         screen: file descriptor to print to.
 
     Attributes:
-        failures: what each failed task has raised.
+        failures: the exception of each failed task.
     """
 
     def __init__(self, screen: int) -> None:
@@ -221,14 +221,14 @@ class Progress:
         self._write("".join(f"{line}\n" for line in lines))
 
     def end_step(self) -> None:
-        """Finish the line of the step that is under way."""
+        """Finish the line of the current step."""
         if self._step:
             self._write(f"  {time.monotonic() - self._since:.1f} s\n")
         self._step = ""
 
     @hookimpl
     def on_task_instance_running(self, previous_state, task_instance) -> None:
-        """Begin the line of the task's step, unless it is under way."""
+        """Begin the line of the task's step, unless it is the current one."""
         step, _ = self._place(task_instance)
         if step != self._step:
             self.end_step()
@@ -248,7 +248,7 @@ class Progress:
 
     @staticmethod
     def _place(task_instance) -> tuple[str, str]:
-        """Return a task's step and table; tables are groups of steps, but for the group of upserts."""
+        """Return a task's step and table. Each table is a group of steps, except that the upserts are one group."""
         group, _, name = task_instance.task_id.rpartition(".")
         return (group, name) if group == "upsert" else (name, group)
 

@@ -1,6 +1,6 @@
-"""Airflow's API server, scheduler, dag-processor and triggerer on localhost, until Ctrl-C; `make ui`.
+"""Run Airflow's API server, scheduler, dag-processor, and triggerer on localhost, until Ctrl-C; `make ui`.
 
-Logs (``logs/ui-*.log``) and the password go to .local, or to the folder that is given.
+Logs (``logs/ui-*.log``) and the password go to .local, or to the folder in the first argument.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PASSWORDS = FOLDER / "ui-passwords.json"
 PORT = os.environ.get("PORT", "8080")
 SERVICES = {
     "api-server": ["api-server", "--host", "127.0.0.1", "--port", PORT],
-    # logs are read from files; the servers that would send them to other machines listen everywhere
+    # logs are read from files; servers that serve them to other machines would listen on all addresses
     "scheduler": ["scheduler", "--skip-serve-logs"],
     "dag-processor": ["dag-processor"],
     "triggerer": ["triggerer", "--skip-serve-logs"],
@@ -31,7 +31,7 @@ SERVICES = {
 
 
 def main() -> int:
-    """Start the services, say where they are, and stop them all; return the exit code."""
+    """Start the services, print where they are, and stop them at the end; return the exit code."""
     if wrong := what_is_wrong():
         print(wrong, file=sys.stderr)
         return 2
@@ -45,7 +45,7 @@ def main() -> int:
         "AIRFLOW__API__BASE_URL": f"http://127.0.0.1:{PORT}",
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",
     }
-    # a triggerer runs: a month that is waited for need not start a task for every look
+    # there is a triggerer, so a waiting month does not have to start a task for every check
     os.environ.setdefault("AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE", "True")
     os.environ.setdefault("AIRFLOW__STREAMFLOW__SEAL_WITHIN_DAYS", "5")
     for signal_number in (signal.SIGTERM, signal.SIGHUP):
@@ -67,7 +67,7 @@ def main() -> int:
         while all(process.poll() is None for process in processes.values()):
             time.sleep(1)
         ended = [name for name, process in processes.items() if process.poll() is not None]
-        print(f"{', '.join(ended)} ended by itself: see {LOGS}/ui-{ended[0]}.log", file=sys.stderr)
+        print(f"{', '.join(ended)} ended unexpectedly: see {LOGS}/ui-{ended[0]}.log", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 0
@@ -76,7 +76,7 @@ def main() -> int:
 
 
 def what_is_wrong() -> str:
-    """Return what keeps the services from being started, in a line; nothing if nothing does."""
+    """Return in one line what keeps the services from starting; empty if nothing does."""
     if len(sys.argv) > 2:
         return "usage: [PORT=8081] make ui"
     if not PORT.isdecimal() or not 0 < int(PORT) < 65536:
@@ -91,10 +91,10 @@ def what_is_wrong() -> str:
 
 
 def wait_until_up(processes: dict[str, subprocess.Popen]) -> None:
-    """Wait for the API server to answer and the DAG to be known.
+    """Wait until the API server answers and Airflow knows the DAG.
 
     Raises:
-        SystemExit: when a service ends, or two minutes have passed.
+        SystemExit: if a service ends, or two minutes have passed.
     """
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
@@ -115,7 +115,7 @@ def wait_until_up(processes: dict[str, subprocess.Popen]) -> None:
 
 
 def stop(processes: dict[str, subprocess.Popen]) -> None:
-    """Stop the services with all that they started: each is a process group of its own."""
+    """Stop the services and everything that they started: each has its own process group."""
     for signal_number, patience in ((signal.SIGTERM, 20), (signal.SIGKILL, 5)):
         for process in processes.values():
             try:

@@ -1,6 +1,6 @@
-"""Say whether everything is as it was sealed, and what was compared; `make verify`.
+"""Compare snapshots with the ledger, and live with the newest snapshot; `make verify`.
 
-Exits 1 and names every difference if it is not; exits 1 as well where no month is sealed: there is nothing to verify.
+Exits with 1 and names every difference if there are any; also exits with 1 if no month is sealed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def main(args: list[str]) -> int:
     if args:
         print("usage: make verify [DELIVERIES=folder]", file=sys.stderr)
         return 2
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # it only reads
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # it is read-only
     import psycopg
     from airflow.sdk.exceptions import AirflowException
 

@@ -25,13 +25,13 @@ HEAD = """\
 
 # Data dictionary
 
-What each file of a delivery holds, and which rules it has to keep before its month is published.
+What each file of a delivery holds, and which rules it must pass before its month is published.
 
 The key of every table is `user_id` (text): one row per user. Every snapshot table has the same columns as its live
 table, and `as_of` (date), the month's last day, and `source_as_of` (date), the month of the delivery that the row came
 from. NULL is a value. An optional column that a delivery leaves out keeps its stored values.
 
-A broken rule that is *critical* stops the month; a *warning* is only reported."""
+A broken *critical* rule stops the month. A *warning* is only reported."""
 
 
 def page() -> str:
@@ -72,7 +72,7 @@ def _delivered(column: Column) -> str:
 
 
 def _rules(table: Table) -> list[str]:
-    """Return the rules in words; those that differ in their column alone are one line."""
+    """Return the rules in words; rules that differ only in their column share one line."""
     words = parameters_in_words(table, read_bounds(table.name))
     columns: dict[tuple[str, str, str], list[str]] = {}
     for rule in table.read_rules():
@@ -87,7 +87,7 @@ def _line(severity: str, columns: str, asks: str, why: str) -> str:
 
 
 def _asks(rule: Rule, words: dict[str, str]) -> str:
-    """Return what a rule asks for, as a page of results says it."""
+    """Return what a rule requires, in the words of the validation page."""
     if rule.description:
         return rule.description
     great_expectations()
@@ -98,7 +98,7 @@ def _asks(rule: Rule, words: dict[str, str]) -> str:
 
 
 def _plain(text: str) -> str:
-    """Return a text in which nothing is Markdown's."""
+    """Return a text with Markdown's special characters escaped."""
     return re.sub(r"([\\`*<|])", r"\\\1", " ".join(text.split()))
 
 

@@ -1,4 +1,4 @@
-"""The month's DAG with nothing in it: the same tasks and edges, each task `select 1`. What Airflow itself takes."""
+"""The month's DAG with no work: the same tasks and edges, each task `select 1`. It shows Airflow's own time."""
 
 import json
 import os
@@ -8,7 +8,7 @@ import pendulum
 from airflow.providers.common.sql.operators.sql import SQLExecuteQueryOperator
 from airflow.sdk import DAG
 
-SHAPE = json.loads(Path(os.environ["BENCH_SHAPE"]).read_text())  # task: the tasks after it
+SHAPE = json.loads(Path(os.environ["BENCH_SHAPE"]).read_text())  # task: its downstream tasks
 
 with DAG("empty_month", schedule=None, start_date=pendulum.datetime(2024, 1, 1), catchup=False) as dag:
     tasks = {

@@ -1,4 +1,4 @@
--- A file into an unlogged table.
+-- Loads a file into an unlogged table.
 drop table if exists staging.{{ table.name }};
 
 create unlogged table staging.{{ table.name }} (like public.{{ table.name }});

@@ -1,4 +1,4 @@
--- The month's partition: what was delivered, and of the month before who was not; keyed when it is full.
+-- The month's partition: the delivered rows, and the rows of other users from the month before; the key is added last.
 create table public.{{ table.snapshots }}_{{ suffix }} (like public.{{ table.snapshots }});
 
 insert into public.{{ table.snapshots }}_{{ suffix }}

@@ -1,6 +1,6 @@
-"""dlt: a month's six files merged into six tables: `dlt_month.py URI FOLDER WORK`. No validation, no snapshots.
+"""dlt merges a month's six files into six tables: `dlt_month.py URI FOLDER WORK`. No validation, no snapshots.
 
-The default way to merge, which deletes and inserts: its other one, `upsert`, was no faster here.
+It uses the default merge strategy, which deletes and inserts. The other one, `upsert`, was not faster here.
 """
 
 import sys
@@ -13,7 +13,7 @@ TABLES = ("users", "subscriptions", "usage_agg_30d", "payments_agg_90d", "suppor
 
 
 def resource(folder: Path, table: str):
-    """A table's file in batches of Arrow, merged on the key."""
+    """A table's file in Arrow batches, merged on the key."""
 
     @dlt.resource(name=table, primary_key="user_id", write_disposition="merge")
     def rows():

@@ -1,5 +1,5 @@
--- The rules of include/tables/subscriptions/expectations.json, a line each, in their order: how often each is broken.
--- Bounds that the package takes from the month before are constants here; the figures are worked out all the same.
+-- The rules of include/tables/subscriptions/expectations.json, one per line, in order: how often each is broken.
+-- Bounds that the package takes from the previous month are constants here, but the figures are still computed.
 set work_mem = '256MB';
 
 select

@@ -1,4 +1,4 @@
-"""What sqlfluff renders the files of ``include/sql/`` with: the project's own tables, macros and filters."""
+"""What sqlfluff renders the files of ``include/sql/`` with: the project's own tables, macros, and filters."""
 
 import sys
 from pathlib import Path
