@@ -56,9 +56,10 @@ deploy-check: setup ## bring docker-compose.yaml up with two workers, kill one, 
 bench: setup ## benchmark the month against psql, pandas, and peers (USERS="7043 100000" PEERS=1 ONLY="floor package" BESIDE=../old HISTORY=36 SCHEDULER=1)
 	@.venv/bin/python bench/run.py
 
-lint: setup ## run ruff on Python and sqlfluff on SQL
+lint: setup ## run ruff and mypy on Python, sqlfluff on SQL
 	@.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
+	.venv/bin/mypy
 	.venv/bin/sqlfluff lint include/sql
 
 lock: $(UV) ## pin all dependencies after a change of requirements*.txt

@@ -39,6 +39,7 @@ def mistakes(table: Table, number: int, rule: Rule, parameters: dict[str, Any]) 
     from great_expectations.core.suite_parameters import parse_suite_parameter
     from great_expectations.exceptions import GreatExpectationsError
     from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
+    from great_expectations.expectations.metadata_types import FailureSeverity
     from great_expectations.expectations.registry import (
         get_expectation_impl,
         list_registered_expectation_implementations,
@@ -71,7 +72,8 @@ def mistakes(table: Table, number: int, rule: Rule, parameters: dict[str, Any]) 
         )
         return  # Great Expectations only prints it
     try:
-        ExpectationConfiguration(type=rule.type, severity=rule.severity, kwargs=rule.kwargs).to_domain_obj()
+        severity = FailureSeverity(rule.severity)
+        ExpectationConfiguration(type=rule.type, severity=severity, kwargs=rule.kwargs).to_domain_obj()
     except pydantic.ValidationError as invalid:
         kind = get_expectation_impl(rule.type)
         keys = sorted({*kind.domain_keys, *kind.success_keys} - {"batch_id", "table"})

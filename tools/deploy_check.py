@@ -99,7 +99,7 @@ class Stack:
 
     def compose(self, *args: str, env_file: Path | None = None, check: bool = True) -> subprocess.CompletedProcess:
         """Run `docker compose` on the project."""
-        command = ["docker", "compose", "-p", self.project, "--env-file", env_file or self.env_file, *args]
+        command = ["docker", "compose", "-p", self.project, "--env-file", str(env_file or self.env_file), *args]
         done = subprocess.run(
             command,
             cwd=ROOT,
@@ -176,8 +176,14 @@ class Stack:
 
     def connect(self, user: str, variable: str, database: str) -> psycopg.Connection:
         """Connect to a database as one of the roles, with its password in ``variable``."""
-        where = {"host": "127.0.0.1", "port": self.database_port, "dbname": database}
-        return psycopg.connect(**where, user=user, password=self.values[variable], autocommit=True)
+        return psycopg.connect(
+            host="127.0.0.1",
+            port=self.database_port,
+            dbname=database,
+            user=user,
+            password=self.values[variable],
+            autocommit=True,
+        )
 
     def in_worker(self, *command: str) -> subprocess.CompletedProcess:
         """Run a command where tasks run."""
@@ -362,15 +368,15 @@ def month_survives_the_death_of_a_worker(stack: Stack, incoming: Path) -> str:
     with stack.connect("postgres", "POSTGRES_PASSWORD", "streamflow") as admin:
         admin.execute(CAUGHT)
         run = stack.trigger("2024-02-29")
-        caught = admin.execute("select * from pg_temp.caught()").fetchone()
+        caught: Any = admin.execute("select * from pg_temp.caught()").fetchone()
         expect(caught, f"no load was seen: {stack.states(run)}")
         relation, address, rows = caught
         docker("kill", "--signal", "KILL", addresses[address])
         started = time.monotonic()
         gone = "select count(*) = 0 from pg_stat_activity where client_addr = %s and datname = 'streamflow'"
-        wait_until(lambda: admin.execute(gone, (address,)).fetchone()[0], lambda: "its connections stay")
+        wait_until(lambda: admin.execute(gone, (address,)).fetchone() == (True,), lambda: "its connections stay")
         table = relation.removeprefix("staging.").rsplit("_", 1)[0]
-        staged = admin.execute(f"select count(*) from {relation}").fetchone()[0]
+        ((staged,),) = admin.execute(f"select count(*) from {relation}")
     stack.wait_for_success(run)
     tries = stack.tries(run)
     again = sorted({one["task_id"] for one in tries if one["try_number"] > 1})

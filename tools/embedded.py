@@ -26,7 +26,7 @@ import sys
 import time
 import warnings
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 from urllib.parse import parse_qs, urlsplit
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -46,7 +46,7 @@ SETTINGS = {
 EMPTY = "template template0 locale_provider builtin locale 'C.UTF-8'"
 
 
-def start(data: Path = DATA, **settings: str):
+def start(data: Path = DATA, **settings: str) -> Any:
     """Start the server on ``data``, or join the one that runs there; it stops with its last user.
 
     Args:
@@ -72,7 +72,7 @@ def start(data: Path = DATA, **settings: str):
     return server
 
 
-def pg_ctl(server, *args: str) -> None:
+def pg_ctl(server: Any, *args: str) -> None:
     """Run pg_ctl on the server's cluster."""
     subprocess.run(
         [server.bin_path / "pg_ctl", "-s", "-w", "-D", server.pgdata, "-l", server.log, *args],
@@ -82,7 +82,7 @@ def pg_ctl(server, *args: str) -> None:
     )
 
 
-def sql(server, text: str, database: str = "postgres") -> str:
+def sql(server: Any, text: str, database: str = "postgres") -> str:
     """Run statements with psql, each in its own transaction, and return what they print."""
     return subprocess.run(
         [server.bin_path / "psql", "-XqAt", "-v", "ON_ERROR_STOP=1", server.get_uri(database)],
@@ -93,12 +93,12 @@ def sql(server, text: str, database: str = "postgres") -> str:
     ).stdout
 
 
-def exists(server, database: str) -> bool:
+def exists(server: Any, database: str) -> bool:
     """Return whether there is a database of that name."""
     return bool(sql(server, f"select 1 from pg_database where datname = '{database}';"))
 
 
-def uri(server, database: str, driver: str = "", template: str = "", user: str = "postgres") -> str:
+def uri(server: Any, database: str, driver: str = "", template: str = "", user: str = "postgres") -> str:
     """Return ``database``'s URI for ``user``; if needed, create it as a copy of ``template``, or empty."""
     if not exists(server, database):
         sql(server, f"create database {database} {f'template {template}' if template else EMPTY};")
@@ -144,7 +144,7 @@ def _connection_path(connection: str) -> Path:
     return Path(path).resolve()
 
 
-def check(server, folder: Path, needs: str) -> None:
+def check(server: Any, folder: Path, needs: str) -> None:
     """Make sure that the folder has what a command needs.
 
     Args:
@@ -184,7 +184,7 @@ def database_name(folder: Path) -> str:
     return f"streamflow_{name}_{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}"
 
 
-def exports(server, folder: Path, metadata: str = "airflow") -> dict[str, str]:
+def exports(server: Any, folder: Path, metadata: str = "airflow") -> dict[str, str]:
     """Return the connections that the environment does not already set."""
     wanted = {}
     if not os.environ.get("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"):
@@ -197,7 +197,7 @@ def exports(server, folder: Path, metadata: str = "airflow") -> dict[str, str]:
     return wanted
 
 
-def copy_settings(server, source: str, target: str) -> None:
+def copy_settings(server: Any, source: str, target: str) -> None:
     """Replace the variables and connections of one metadata database with those of another."""
     for table in ("variable", "connection"):
         rows = sql(server, f"copy {table} to stdout;", source)

@@ -92,8 +92,8 @@ def generate(
             values = {"user_id": people["user_id"]}
             for column in table.fields:
                 if _is_delivered(column, as_of, month):
-                    other = others.get((table.name, column.name))
-                    values[column.name] = other.values if other else (people | figures)[column.name]
+                    made = others.get((table.name, column.name))
+                    values[column.name] = made.values if made else (people | figures)[column.name]
             frame = pd.DataFrame({name: of_everyone[present] for name, of_everyone in values.items()})
             frame.to_csv(target / table.file_name, index=False)
 
@@ -144,7 +144,7 @@ def _figures(rng: np.random.Generator, people: dict[str, np.ndarray]) -> dict[st
 
     def plan(share: float) -> np.ndarray:
         # NULL for users without internet service, never false
-        return np.where(has_net, np.where(rng.random(everyone) < share, "True", "False"), None)
+        return np.where(has_net, np.where(rng.random(everyone) < share, "True", "False"), np.array(None))
 
     figures = {
         "months_active": months,
@@ -202,7 +202,7 @@ class Other:
         self._type = column.type
         rules = [rule for rule in table.read_rules() if ("column", column.name) in rule.columns]
         self._words = _value_set(rules) or {"boolean": (True, False), "text": WORDS}.get(column.type)
-        self._low, self._high = (None, None) if self._words else _range(rules, column.type, before)
+        self._low, self._high = (0.0, 0.0) if self._words else _range(rules, column.type, before)
         self.values = self._draw(everyone)
 
     def change(self, whose: np.ndarray) -> None:

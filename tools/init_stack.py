@@ -26,7 +26,7 @@ PASSWORDS = {
 
 def make_databases(admin: psycopg.Connection) -> None:
     """Create the databases and the role that do not exist yet, and let only the owners connect."""
-    if not admin.execute("select to_regrole('airflow')").fetchone()[0]:
+    if admin.execute("select to_regrole('airflow')").fetchone() == (None,):
         admin.execute("create role airflow login")
     found = {name for (name,) in admin.execute("select datname from pg_database")}
     if "airflow" not in found:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "plugins"))
@@ -39,7 +40,7 @@ def main(task: str, table: str, month: str, restate: str) -> int:
     except Refusal as refusal:
         print(refusal, file=sys.stderr)
         return 2
-    run = {"run_id": "manual__by_make_sql", "restate": restate == "true", "folder": folder}
+    run: dict[str, Any] = {"run_id": "manual__by_make_sql", "restate": restate == "true", "folder": folder}
     print(render_task(f"tasks/{task}.sql", month, TABLES.get(table), **run))
     return 0
 

@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pluggy
 
@@ -82,7 +83,7 @@ def run(progress: Progress, log: str) -> int:
     hook = PostgresHook("streamflow_db")
     before = ledger(hook)
 
-    def interrupted(*_):
+    def interrupted(*_: object) -> None:
         progress.lines("", "Interrupted. What was sealed stays sealed; `make run` again completes the month.")
         os._exit(130)  # the server rolls back what was open
 
@@ -103,8 +104,8 @@ def run(progress: Progress, log: str) -> int:
         done = dag.test(logical_date=dt.datetime.combine(month.as_of, dt.time(), dt.UTC))
         progress.end_step()
         if done.state != "success":
-            for task, error in progress.failures.items():
-                progress.lines("", f"{month} ({name}) failed at {task}:", *lines_of(error))
+            for task, reason in progress.failures.items():
+                progress.lines("", f"{month} ({name}) failed at {task}:", *lines_of(reason))
             progress.lines("", AGAIN, f"Airflow's log: {log}")
             return 1
     after = ledger(hook)
@@ -157,7 +158,7 @@ def redirect_output(log: Path) -> int:
     return screen
 
 
-def ledger(hook) -> list[tuple]:
+def ledger(hook: Any) -> list[tuple]:
     """Return the newest revision of every month and table; empty before the first run."""
     if hook.get_first("select to_regclass('public.deliveries')")[0] is None:
         return []
@@ -189,7 +190,7 @@ def as_table(rows: list[tuple]) -> str:
     return "\n".join(aligned)
 
 
-def _as_cell(value) -> str:
+def _as_cell(value: object) -> str:
     if isinstance(value, dt.datetime):
         return f"{value:%Y-%m-%d %H:%M:%S}"
     return f"{value:,}" if isinstance(value, int) else str(value)
@@ -227,7 +228,7 @@ class Progress:
         self._step = ""
 
     @hookimpl
-    def on_task_instance_running(self, previous_state, task_instance) -> None:
+    def on_task_instance_running(self, previous_state: Any, task_instance: Any) -> None:
         """Begin the line of the task's step, unless it is the current one."""
         step, _ = self._place(task_instance)
         if step != self._step:
@@ -236,18 +237,18 @@ class Progress:
             self._write(f"  {step:<14}")
 
     @hookimpl
-    def on_task_instance_success(self, previous_state, task_instance) -> None:
+    def on_task_instance_success(self, previous_state: Any, task_instance: Any) -> None:
         """Show the task as done."""
         self._write(f" {self._place(task_instance)[1]}")
 
     @hookimpl
-    def on_task_instance_failed(self, previous_state, task_instance, error) -> None:
+    def on_task_instance_failed(self, previous_state: Any, task_instance: Any, error: object) -> None:
         """Show the task as failed and keep the reason."""
         self._write(f" FAILED {self._place(task_instance)[1]}")
         self.failures[task_instance.task_id] = error
 
     @staticmethod
-    def _place(task_instance) -> tuple[str, str]:
+    def _place(task_instance: Any) -> tuple[str, str]:
         """Return a task's step and table. Each table is a group of steps, except that the upserts are one group."""
         group, _, name = task_instance.task_id.rpartition(".")
         return (group, name) if group == "upsert" else (name, group)

@@ -9,7 +9,14 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from airflow.providers.postgres.hooks.postgres import PostgresHook
-from airflow.sdk import BaseHook, BaseNotifier, DeadlineAlert, DeadlineReference, SyncCallback, conf
+from airflow.sdk import (  # type: ignore[attr-defined]  # airflow.sdk's stub of 3.3.2 has forgotten these
+    BaseHook,
+    BaseNotifier,
+    DeadlineAlert,
+    DeadlineReference,
+    SyncCallback,
+    conf,
+)
 from airflow.sdk.exceptions import AirflowNotFoundException
 
 from streamflow import settings
@@ -191,7 +198,7 @@ def post(alert: Alert, connection: Any) -> None:
         raise RuntimeError(f"the webhook answered {answer.status_code} {answer.reason_phrase}.")
 
 
-def _time(value: Any) -> dt.datetime | None:
+def _time(value: Any) -> dt.datetime | Any:
     """Return a time that may have been converted to JSON."""
     return dt.datetime.fromisoformat(value) if isinstance(value, str) else value
 

@@ -30,7 +30,7 @@ def delivered_names(folder: Path, file_name: str) -> list[str]:
     return [name for name in names if os.path.lexists(folder / name)] or [file_name]
 
 
-def as_csv(file: IO[bytes], name: str, digest: Any = None) -> IO[bytes]:
+def as_csv(file: io.BufferedReader, name: str, digest: Any = None) -> io.BufferedReader:
     """Return a delivered file as CSV: the file itself or, if its name ends in ``.gz``, its decompressed content.
 
     The content is decompressed while it is read. It can be read again from the beginning.
@@ -88,7 +88,7 @@ class _Decompressed(io.BufferedReader):
 class _Decompressing(io.RawIOBase):
     """Reads the content of a gzip file. Any error becomes a refusal that names the file."""
 
-    def __init__(self, file: IO[bytes], name: str, digest: Any) -> None:
+    def __init__(self, file: io.BufferedReader, name: str, digest: Any) -> None:
         self._content = gzip.GzipFile(fileobj=_Digesting(file, digest) if digest else file, mode="rb")
         self._name = name
         self._limit = settings.max_file_bytes()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -13,8 +13,8 @@ from streamflow.tables import TABLES, TABLES_FOLDER, Table
 
 BOUNDS = TABLES_FOLDER / "bounds.json"
 
-KEYS = ("rows_at_least", "null_share_change_at_most", "mean_change_at_most", "users_gone_at_most")
-Key = Literal[KEYS]
+Key = Literal["rows_at_least", "null_share_change_at_most", "mean_change_at_most", "users_gone_at_most"]
+KEYS = get_args(Key)
 Share = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -42,7 +42,7 @@ class Bounds(BaseModel):
         return self
 
 
-def read_bounds(table: str) -> dict[str, float]:
+def read_bounds(table: str) -> dict[Key, float]:
     """Return a table's bounds: the defaults of ``bounds.json``, overridden by the table's own.
 
     Returns:
@@ -62,7 +62,7 @@ def read_bounds(table: str) -> dict[str, float]:
 
 
 def suite_parameters(
-    table: Table, bounds: dict[str, float], before: dict[str, Any] | None, left_out: Sequence[str]
+    table: Table, bounds: dict[Key, float], before: dict[str, Any] | None, left_out: Sequence[str]
 ) -> dict[str, Any]:
     """Return the values of a suite's parameters: the table's columns, and the limits from the previous month.
 
@@ -96,7 +96,7 @@ def suite_parameters(
     return parameters
 
 
-def parameters_in_words(table: Table, bounds: dict[str, float]) -> dict[str, str]:
+def parameters_in_words(table: Table, bounds: dict[Key, float]) -> dict[str, str]:
     """Return the same parameters, and ``as_of``, in words: for documentation, which has no month."""
     change, points = f"{bounds['mean_change_at_most']:.0%}", f"{bounds['null_share_change_at_most']:g}"
     words = {

@@ -39,4 +39,5 @@ class DropStagingOperator(SqlStepOperator):
 
 def _is_of_one_month(live: list[dict[str, Any] | None]) -> bool:
     """Whether all upserts have returned a result, and saw the same ledger."""
-    return all(live) and len({table["ledger_rows"] for table in live}) == 1
+    said = [table for table in live if table]
+    return len(said) == len(live) and len({table["ledger_rows"] for table in said}) == 1

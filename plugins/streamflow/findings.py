@@ -205,7 +205,7 @@ def wording(config: Any) -> str:
     if render is None or config.type == QUERY:
         return ""
     try:
-        contents = render(configuration=config, runtime_configuration={"include_column_name": False})
+        contents: Any = render(configuration=config, runtime_configuration={"include_column_name": False})
     except Exception:  # only the description is lost
         return ""
     for content in contents:

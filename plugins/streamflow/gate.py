@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from streamflow import settings
-from streamflow.drift import read_bounds
+from streamflow.drift import Key, read_bounds
 from streamflow.plain import as_cell, show
 from streamflow.refusal import RUN_AGAIN, Refusal, count, ends_task, wrap
 from streamflow.sql import SqlStepOperator
@@ -69,7 +69,8 @@ def audit(hook: Any, conn_id: str, state: dict[str, Any], restate: bool, changes
     """
     report = settings.report_path(conn_id, state["as_of"], "changes.csv")
     report.unlink(missing_ok=True)  # written by an earlier attempt
-    changes, examples = state["sealed_changes"], []
+    changes: list[dict[str, Any]] = state["sealed_changes"]
+    examples: list[str] = []
     if changes and settings.shows_values():
         with closing(hook.get_conn()) as connection, connection.cursor(name="changes") as rows:
             connection.execute("set local datestyle = 'ISO'")
@@ -97,7 +98,7 @@ def write_changes(rows: Iterable[Sequence[Any]], path: Path) -> list[str]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     users: set[str] = set()
-    examples = []
+    examples: list[str] = []
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["as_of", "table", "user_id", "what", "column", "was", "would_be"])
@@ -114,7 +115,7 @@ def write_changes(rows: Iterable[Sequence[Any]], path: Path) -> list[str]:
     return examples
 
 
-def _warnings(state: dict[str, Any], bounds: dict[str, float]) -> list[str]:
+def _warnings(state: dict[str, Any], bounds: dict[Key, float]) -> list[str]:
     warnings = []
     if same := state["same_files_as"]:
         warnings.append(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import os
 import re
 import stat
@@ -102,7 +103,7 @@ class LoadCsvOperator(BaseOperator):
                 raise  # the disk or the network is at fault, not the delivery: retried
             raise Refusal(f"{path} cannot be read:", f"{error.strerror}.", to_do=_DELIVER) from None
 
-    def _load(self, file: IO[bytes], path: Path) -> dict[str, Any]:
+    def _load(self, file: io.BufferedReader, path: Path) -> dict[str, Any]:
         import psycopg
         from psycopg import sql
 
@@ -128,7 +129,8 @@ class LoadCsvOperator(BaseOperator):
             table, sql.SQL(", ").join(map(sql.Identifier, header))
         )
         report = settings.report_path(self.conn_id, self.as_of, f"{self.table.name}.bad_cells.csv")
-        with closing(PostgresHook(self.conn_id).get_conn()) as connection, connection.cursor() as cursor:
+        connection: Any = PostgresHook(self.conn_id).get_conn()  # psycopg's; the hook promises less
+        with closing(connection), connection.cursor() as cursor:
             cursor.execute(
                 "select staging.shape_staging_table(%s, %s, %s, %s)",
                 (self.as_of, self.table.name, header, list(self.table.optional)),
@@ -182,7 +184,7 @@ class LoadCsvOperator(BaseOperator):
         import psycopg
 
         if isinstance(error, psycopg.errors.CharacterNotInRepertoire | psycopg.errors.UntranslatableCharacter):
-            _, _, found = error.diag.message_primary.rpartition(": ")
+            _, _, found = (error.diag.message_primary or "").rpartition(": ")
             return Refusal(
                 f"{name}, line {_Place.of(error).line}:",
                 "Expected UTF-8 text.",
@@ -259,7 +261,7 @@ class _Place(NamedTuple):
         return BadCell(self.line, self.column, self.value or "", f"a value that the column accepts ({reason})")
 
 
-def open_delivered(root: Path, path: Path) -> IO[bytes]:
+def open_delivered(root: Path, path: Path) -> io.BufferedReader:
     """Open a delivered file for reading: a regular file below the deliveries' folder.
 
     It may be reached by links that stay below that folder. Links are resolved once. After that no link is followed, so

@@ -91,7 +91,7 @@ def ends_task(execute: Callable[..., Any]) -> Callable[..., Any]:
         except Refusal as raised:
             refusal = raised
         except psycopg.errors.RaiseException as error:
-            refusal = Refusal(*error.diag.message_primary.splitlines(), to_do=error.diag.message_hint or "")
+            refusal = Refusal(*(error.diag.message_primary or "").splitlines(), to_do=error.diag.message_hint or "")
         except psycopg.errors.ForeignKeyViolation:  # its own message would show a user_id
             refusal = NotYet(
                 "Live does not have all users of the newest sealed snapshot yet.",

@@ -86,5 +86,5 @@ class SealOperator(SqlStepOperator):
         hook = self.get_db_hook()
         for table in tables_of(self.as_of).values():
             hook.run(sql("tasks/snapshot.sql", table=table))
-        state = hook.run(sql("tasks/gate.sql"), handler=last_row)
+        state: Any = hook.run(sql("tasks/gate.sql"), handler=last_row)
         self.sql = sql("tasks/seal.sql", gate=audit(hook, self.conn_id, state, restate, sql("parts/changed_cells.sql")))

@@ -30,8 +30,11 @@ class SqlStepOperator(SQLExecuteQueryOperator):
         TaskNotYet: if rows refer to users who are not in live yet, because another run has not upserted them yet.
     """
 
+    conn_id: str  # the operator may do without, a step has one
+
     def __init__(self, *, table: Table | None = None, **kwargs: Any) -> None:
-        super().__init__(**{"handler": last_row, "hook_params": {"log_sql": False}, "split_statements": False} | kwargs)
+        defaults: dict[str, Any] = {"handler": last_row, "hook_params": {"log_sql": False}, "split_statements": False}
+        super().__init__(**defaults | kwargs)
         self.table = table
 
     @ends_task
@@ -48,14 +51,16 @@ class StageOperator(SqlStepOperator):
     """Create a table's empty staging table. In months before the table's first one, skip this and the next steps.
 
     Args:
+        table: the table.
         as_of: the month (templated).
         kwargs: arguments of SqlStepOperator.
     """
 
     template_fields: Sequence[str] = (*SqlStepOperator.template_fields, "as_of")
 
-    def __init__(self, *, as_of: str, **kwargs: Any) -> None:
+    def __init__(self, *, table: Table, as_of: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self.table: Table = table
         self.as_of = as_of
 
     @ends_task

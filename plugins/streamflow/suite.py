@@ -60,7 +60,7 @@ def run_suite(hook: PostgresHook, staged: str, suite: dict[str, Any], parameters
     from great_expectations.data_context.types.base import ProgressBarsConfig
 
     def connect() -> Any:
-        connection = hook.get_conn()
+        connection: Any = hook.get_conn()  # psycopg's; the hook promises less
         connection.execute("set work_mem = '128MB'")  # as in parts/session.sql
         connection.commit()
         return connection

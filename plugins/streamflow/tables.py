@@ -18,6 +18,11 @@ from streamflow.months import Month
 from streamflow.rules import Rule, read_suite
 from streamflow.spec import TablesError, in_words, read_text, repeated
 
+try:
+    from yaml import CSafeLoader as SafeLoader
+except ImportError:  # PyYAML without libyaml
+    from yaml import SafeLoader  # type: ignore[assignment]  # the other class of the same methods
+
 TABLES_FOLDER = Path(
     conf.get("streamflow", "tables_folder", fallback=None) or Path(__file__).resolve().parents[2] / "include" / "tables"
 )
@@ -25,7 +30,7 @@ TABLES_FOLDER = Path(
 
 SUITE = "expectations.json"
 
-TYPES = ("text", "boolean", "integer", "bigint", "numeric", "date")
+Type = Literal["text", "boolean", "integer", "bigint", "numeric", "date"]
 _LONGEST = len("_20240131_build_pkey")  # the longest suffix that the pipeline adds to a table's name
 _TAKEN = frozenset(("deliveries", "current_deliveries", "sealed_months", "schema_migrations"))
 # names of the columns, rows, and variables in the pipeline's SQL
@@ -51,7 +56,7 @@ class Column(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     name: Name
-    type: Literal[TYPES]
+    type: Type
     optional: bool = False
     since: MonthName | None = None
     about: Annotated[str, Field(min_length=1)]
@@ -89,8 +94,8 @@ class Table(BaseModel):
                 raise ValueError(f"columns: {name} is a name that the pipeline itself uses")
             if name in RESERVED_WORDS:
                 raise ValueError(f"columns: {name} is a reserved word of SQL")
-        if name := repeated(names):
-            raise ValueError(f"columns: {name} appears twice")
+        if twice := repeated(names):
+            raise ValueError(f"columns: {twice} appears twice")
         for column in self.fields:
             if column.since and not column.optional:
                 raise ValueError(f"columns: {column.name} has since, so it must be optional")
@@ -218,7 +223,7 @@ def read_tables(folder: Path = TABLES_FOLDER) -> dict[str, Table]:
         ) from None
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+class _Loader(SafeLoader):
     """Plain YAML, except that a repeated key is an error."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:

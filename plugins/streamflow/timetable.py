@@ -35,8 +35,9 @@ def _next_month(day: dt.date) -> dt.date:
 def _day_that_begins(instant: dt.datetime) -> dt.date | None:
     """Return the day that begins at ``instant`` in UTC, or else in Airflow's ``[core] default_timezone``."""
     name = conf.get("core", "default_timezone")
-    own_zone = pendulum.local_timezone() if name == "system" else pendulum.timezone(name)
-    for zone in (UTC, own_zone):
+    # mypy may take the function for pendulum's module of the same name
+    own = pendulum.local_timezone() if name == "system" else pendulum.timezone(name)  # type: ignore[operator, unused-ignore]
+    for zone in (UTC, own):
         local = instant.astimezone(zone)
         if local.time() == dt.time():
             return local.date()
@@ -150,8 +151,7 @@ class MonthEndTimetable(Timetable):
         months need a backfill: without their folders, their runs would only wait.
         """
         is_schedule = not restriction.catchup  # a backfill sets catchup
-        if last_dagrun_info is not None:
-            last = last_dagrun_info.data_interval
+        if last_dagrun_info is not None and (last := last_dagrun_info.data_interval):
             first = _next_month(last.start.date())
             goes_on = last_dagrun_info.run_after > last.end  # they are equal in a backfill run
         else:

@@ -95,7 +95,8 @@ class ValidateOperator(BaseOperator):
         users = {user for result in broken for example in examples(result) for user in example.users}
         state, lines = _look_again(root, name, size, sha256, users)
         shows_values = settings.shows_values()
-        failures, warnings = [], []
+        failures: list[Finding] = []
+        warnings: list[Finding] = []
         # A sealed file has passed before; only the rules, or the month before, can have changed since. But a file
         # without a column that the table has now cannot be built.
         passes = is_sealed and not missing_columns(results)

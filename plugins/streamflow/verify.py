@@ -90,7 +90,8 @@ def verify(conn_id: str, sql: str, verified_sql: str) -> Verified:
     """
     import psycopg
 
-    with closing(PostgresHook(conn_id).get_conn()) as connection, connection.cursor() as cursor:
+    connection: Any = PostgresHook(conn_id).get_conn()  # psycopg's; the hook promises less
+    with closing(connection), connection.cursor() as cursor:
         exists, database = cursor.execute(
             "select to_regclass('public.deliveries') is not null, current_database()::text"
         ).fetchone()
