@@ -8,7 +8,7 @@ import pendulum
 from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import DAG, Param, TaskGroup
 
-from streamflow import docs, settings
+from streamflow import __version__, docs, settings
 from streamflow.alerts import Notifier, seal_deadline
 from streamflow.check_month import check_month
 from streamflow.drop_staging import DropStagingOperator
@@ -46,7 +46,7 @@ with DAG(
         "retry_delay": timedelta(seconds=settings.retry_delay()),
         "retry_policy": RETRY_POLICY,
     },
-    tags=["streamflow", "monthly", "ingest"],
+    tags=["streamflow", "monthly", "ingest", f"streamflow {__version__}"],
     params={
         "as_of": Param(
             "",

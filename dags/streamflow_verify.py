@@ -7,7 +7,7 @@ from datetime import timedelta
 import pendulum
 from airflow.sdk import DAG
 
-from streamflow import docs, settings
+from streamflow import __version__, docs, settings
 from streamflow.alerts import Notifier
 from streamflow.refusal import RETRY_POLICY
 from streamflow.seal import asset_of
@@ -30,7 +30,7 @@ with DAG(
         "retry_delay": timedelta(seconds=settings.retry_delay()),
         "retry_policy": RETRY_POLICY,
     },
-    tags=["streamflow", "weekly", "verify"],
+    tags=["streamflow", "weekly", "verify", f"streamflow {__version__}"],
     template_searchpath=str(SQL_FOLDER),
     user_defined_macros=MACROS,
 ):

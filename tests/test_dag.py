@@ -21,6 +21,7 @@ from airflow.sdk.exceptions import ParamValidationError
 from airflow.serialization.serialized_objects import DagSerialization
 
 from months import ROOT
+from streamflow import __version__
 from streamflow.refusal import NotYet, Refusal, TaskNotYet, TaskRefused
 from streamflow.tables import TABLES
 
@@ -102,10 +103,16 @@ def test_the_folder_is_read_without_import_error(bag):
 def test_the_dag_is_described_and_a_month_that_waits_holds_up_no_other(dag):
     assert dag.doc_md.strip()
     assert dag.description
-    assert dag.tags == {"streamflow", "monthly", "ingest"}
+    assert dag.tags == {"streamflow", "monthly", "ingest", f"streamflow {__version__}"}
     assert dag.max_active_runs == 16
     assert dag.catchup is False
     assert dag.start_date == pendulum.datetime(2024, 1, 1)
+
+
+def test_both_dags_show_the_packages_version(bag):
+    for dag in bag.dags.values():
+        assert f"streamflow {__version__}" in dag.tags
+        assert f"package {__version__}" in dag.doc_md
 
 
 def test_every_task_has_a_description_an_owner_and_retries(dag):

@@ -950,7 +950,8 @@ MAKE_OLDER = """
     drop view sealed_months, current_deliveries;
     drop table schema_migrations;
     alter table deliveries
-    drop column warnings, drop column profile, drop column columns, drop column checksum_version;
+    drop column warnings, drop column profile, drop column columns, drop column checksum_version,
+    drop column package_version;
     alter table staging.files drop column warnings, drop column profile;
     create view current_deliveries as
     select distinct on (as_of, table_name) * from deliveries order by as_of, table_name, revision desc;

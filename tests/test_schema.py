@@ -14,9 +14,10 @@ import pytest
 import install_schema
 from conftest import ROOT
 from months import Database
+from streamflow import __version__
 from streamflow.templating import migrations
 
-JANUARY = "2024-01-31"
+JANUARY, FEBRUARY = "2024-01-31", "2024-02-29"
 DELIVERY = {
     "users": b"user_id,signup_date,user_gender,user_is_senior,has_family,has_dependents\nann,2023-05-01,Female,f,f,t\n",
     "subscriptions": b"user_id,months_active,plan_stream_tv,plan_stream_movies,contract_type,paperless_billing,"
@@ -196,7 +197,23 @@ def test_a_migration_is_applied_once_and_what_is_sealed_is_proven_after_it(seale
     assert "another version of the package has changed" in old.stderr
 
 
-@pytest.mark.parametrize("name", ["005_too_far.sql", "003_again.sql", "004-hyphen.sql", "4_short.sql"])
+def test_another_version_of_the_package_is_installed_and_the_ledger_names_it(sealed, checkout):
+    """Its number alone makes it another schema, and what was sealed before keeps its own."""
+    init = checkout / "plugins" / "streamflow" / "__init__.py"
+    init.write_text(init.read_text().replace(__version__, "7.0.0"))
+    before = sealed.contents(ledger=True)
+    done = make_schema(checkout, sealed)
+    assert done.returncode == 0, done.stderr
+    assert sealed.contents(ledger=True) == before
+    sealed.load_month(FEBRUARY, DELIVERY)
+    assert sealed.verify() == []
+    assert sealed.query("select distinct as_of::text, package_version from current_deliveries order by 1") == [
+        (JANUARY, __version__),
+        (FEBRUARY, "7.0.0"),
+    ]
+
+
+@pytest.mark.parametrize("name", ["006_too_far.sql", "004_again.sql", "005-hyphen.sql", "5_short.sql"])
 def test_a_migration_that_is_misnumbered_is_told(sealed, checkout, name):
     (checkout / "include" / "sql" / "migrations" / name).write_text("select 1;")
     before = everything(sealed)

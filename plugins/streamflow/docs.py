@@ -1,8 +1,9 @@
 """What the UI shows about the DAG and its tasks."""
 
+from streamflow import __version__
 from streamflow.refusal import RUN_AGAIN
 
-DAG = """
+DAG = f"""
 ### A month, from files to sealed snapshots
 
 `wait for the folder → stage → load → validate → snapshot (per table) → gate → seal → upsert live`
@@ -18,6 +19,8 @@ change unless the param **restate** is on.
 * Correct a sealed month: replace its files, trigger it with `restate` on.
 
 The table `public.deliveries` shows what was loaded, and what it changed.
+
+This is StreamFlow's package {__version__}; `public.deliveries.package_version` names the one that sealed a month.
 """
 
 CHECK_MONTH = (
@@ -67,10 +70,12 @@ DROP_STAGING = (
     "another run has sealed a month between two upserts, all live tables are brought to that month first."
 )
 
-VERIFY_DAG = """
+VERIFY_DAG = f"""
 ### Do the snapshots match the ledger, and live the newest snapshot?
 
 Recomputes the row counts and checksums of every snapshot and compares them with the ledger, and compares live with the
 newest snapshot. It is read-only. Fails with a list of the differences. By hand: `make verify`.
+
+This is StreamFlow's package {__version__}.
 """
 VERIFY = "Compares snapshots with the ledger, and live with the newest snapshot. Fails and names every difference."

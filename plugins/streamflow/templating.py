@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from streamflow import __version__
 from streamflow.refusal import RUN_AGAIN, Refusal
 from streamflow.tables import ROOT, TABLES, Table, tables_of
 
@@ -50,7 +51,13 @@ def migrations() -> list[str]:
     return names
 
 
-MACROS: dict[str, Any] = {"tables": TABLES, "tables_of": tables_of, "root": ROOT, "run_again": RUN_AGAIN}
+MACROS: dict[str, Any] = {
+    "tables": TABLES,
+    "tables_of": tables_of,
+    "root": ROOT,
+    "run_again": RUN_AGAIN,
+    "package_version": __version__,
+}
 FILTERS: dict[str, Any] = {"literal": literal, "version_of": version_of}
 
 

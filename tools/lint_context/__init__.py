@@ -12,6 +12,7 @@ from streamflow.templating import migrations as in_order
 
 SQLFLUFF_JINJA_FILTERS = FILTERS | {"ds": str}
 root, run_again, tables_of = MACROS["root"], MACROS["run_again"], MACROS["tables_of"]
+package_version = MACROS["package_version"]
 migrations = in_order()
 params = {"as_of": "2024-01-31", "restate": False}
 data_interval_end = "2024-01-31"

@@ -29,7 +29,7 @@ language sql set search_path = pg_catalog, pg_temp as $$
     insert into public.deliveries (
         as_of, table_name, revision, file_name, file_bytes, file_sha256, not_delivered,
         delivered, inserted, updated, unchanged, carried_forward, snapshot_rows, snapshot_checksum,
-        warnings, profile, columns, run_id
+        warnings, profile, columns, run_id, package_version
     )
     select
         month,
@@ -49,6 +49,7 @@ language sql set search_path = pg_catalog, pg_temp as $$
         file.warnings,
         file.profile,
         staging.columns_of(of_table),
-        run
+        run,
+        '{{ package_version }}'
     from file
 $$;

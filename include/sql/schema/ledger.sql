@@ -25,6 +25,7 @@ create table if not exists public.deliveries (
     profile jsonb not null default '{}',
     columns text[] not null,
     checksum_version integer not null default 1 check (checksum_version = 1),
+    package_version text,
     primary key (as_of, table_name, revision),
     check (delivered = inserted + updated + unchanged),
     check (snapshot_rows = delivered + carried_forward)
@@ -48,6 +49,8 @@ comment on column public.deliveries.warnings is
 comment on column public.deliveries.profile is
 'of the delivered rows: the mean of each numeric column and the share of each column that is not null, to compare the
 next month with';
+comment on column public.deliveries.package_version is
+'the version of the package that sealed this revision; NULL if that was before the ledger kept it';
 
 -- A column that came later counts as not delivered by earlier files.
 create or replace view public.current_deliveries as
@@ -62,6 +65,6 @@ select distinct on (as_of, table_name)
         order by attnum
     ) as not_delivered,
     delivered, inserted, updated, unchanged, carried_forward, snapshot_rows, snapshot_checksum,
-    run_id, sealed_at, warnings, profile, columns, checksum_version
+    run_id, sealed_at, warnings, profile, columns, checksum_version, package_version
 from public.deliveries
 order by as_of asc, table_name asc, revision desc;
