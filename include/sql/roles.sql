@@ -4,12 +4,12 @@
 -- leaves: streamflow_owner, who owns everything and cannot log in; streamflow_ingest, which the DAG connects as;
 --         streamflow_reader, who can select from live, snapshots, and the ledger. None of them has a password: set
 --         them with psql's \password. schema/grants.sql has the rights of the last two.
+{% include 'schema/server.sql' %}
+
 do $$
 declare
     role_name text;
 begin
-    {% include 'schema/server.sql' %}
-
     foreach role_name in array array['streamflow_owner', 'streamflow_ingest', 'streamflow_reader'] loop
         if to_regrole(role_name) is null then
             execute format(

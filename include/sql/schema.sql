@@ -40,7 +40,6 @@ declare
     -- installed again when the roles are new, because they need their grants
     version text := '{{ parts | version_of }}'
         || case when to_regrole('streamflow_ingest') is null then '' else ', with roles' end;
-    made record;
 begin
     {% include 'schema/server.sql' %}
 

@@ -33,6 +33,11 @@ def literal(value: str) -> str:
     return sql.Literal(str(value)).as_string()
 
 
+def parameter(name: str) -> str:
+    """Return psycopg's placeholder of a statement's parameter (filter ``| parameter``); linters get a literal."""
+    return f"%({name})s"
+
+
 def migrations() -> list[str]:
     """Return the names of the files of ``include/sql/migrations/``, without ``.sql``, in order.
 
@@ -58,7 +63,7 @@ MACROS: dict[str, Any] = {
     "run_again": RUN_AGAIN,
     "package_version": __version__,
 }
-FILTERS: dict[str, Any] = {"literal": literal, "version_of": version_of}
+FILTERS: dict[str, Any] = {"literal": literal, "parameter": parameter, "version_of": version_of}
 
 
 @cache

@@ -4,13 +4,16 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+from jinja2.defaults import DEFAULT_FILTERS
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "plugins"))
 
 from streamflow.tables import TABLES as tables
 from streamflow.templating import FILTERS, MACROS
 from streamflow.templating import migrations as in_order
 
-SQLFLUFF_JINJA_FILTERS = FILTERS | {"ds": str}
+DEFAULT_FILTERS["ds"] = str  # sqlfluff tries each `set` in an environment that has no filters but Jinja's own
+SQLFLUFF_JINJA_FILTERS = FILTERS | {"ds": str, "parameter": FILTERS["literal"]}
 root, run_again, tables_of = MACROS["root"], MACROS["run_again"], MACROS["tables_of"]
 package_version = MACROS["package_version"]
 migrations = in_order()

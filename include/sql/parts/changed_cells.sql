@@ -27,7 +27,7 @@ where
     and (
         change.as_of > date '{{ as_of }}'
         or (
-            select is_sealed from staging.builds
+            select builds.is_sealed from staging.builds
             where builds.as_of = date '{{ as_of }}' and builds.table_name = '{{ table.name }}'
         )
     )

@@ -5,10 +5,10 @@
 -- leaves: the file marked as validated, with the suite's warnings and profile, if it is still the recorded one
 update staging.files set
     is_validated = true,
-    warnings = %(warnings)s,
-    profile = %(profile)s
+    warnings = {{ 'warnings' | parameter }},
+    profile = {{ 'profile' | parameter }}
 where
     as_of = date '{{ as_of }}'
     and table_name = '{{ task.table.name }}'
-    and file_sha256 = %(file_sha256)s
+    and file_sha256 = {{ 'file_sha256' | parameter }}
 returning table_name;

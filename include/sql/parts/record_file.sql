@@ -8,11 +8,11 @@ insert into staging.files
 select
     date '{{ as_of }}' as as_of,
     '{{ task.table.name }}' as table_name,
-    %(file_name)s as file_name,
-    %(file_bytes)s as file_bytes,
-    %(file_sha256)s as file_sha256,
-    %(not_delivered)s as not_delivered,
-    %(delivered)s as delivered
+    {{ 'file_name' | parameter }} as file_name,
+    {{ 'file_bytes' | parameter }} as file_bytes,
+    {{ 'file_sha256' | parameter }} as file_sha256,
+    {{ 'not_delivered' | parameter }} as not_delivered,
+    {{ 'delivered' | parameter }} as delivered
 from staging.assert_run_owns_month(date '{{ as_of }}', {{ run_id | literal | replace("%", "%%") }})
 on conflict (as_of, table_name) do update set
     file_name = excluded.file_name,

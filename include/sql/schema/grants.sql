@@ -5,56 +5,62 @@
 --         drop a table, or write to snapshots and ledger; streamflow_reader can only read
 revoke execute on all functions in schema staging from public;
 
-if to_regrole('streamflow_ingest') is not null then
-    -- revoke what earlier versions granted, including on partitions
-    revoke all on schema staging from streamflow_ingest;
-    for made in
-        select pg_class.oid::regclass::text as name
-        from pg_class
-        where
-            relnamespace in ('public'::regnamespace, 'staging'::regnamespace)
-            and relkind in ('r', 'p', 'v')
-            and relowner = current_user::regrole
-    loop
-        execute format('revoke all on %s from streamflow_ingest', made.name);
-    end loop;
+do $grants$
+declare
+    made record;
+begin
+    if to_regrole('streamflow_ingest') is not null then
+        -- revoke what earlier versions granted, including on partitions
+        revoke all on schema staging from streamflow_ingest;
+        for made in
+            select pg_class.oid::regclass::text as name
+            from pg_class
+            where
+                relnamespace in ('public'::regnamespace, 'staging'::regnamespace)
+                and relkind in ('r', 'p', 'v')
+                and relowner = current_user::regrole
+        loop
+            execute format('revoke all on %s from streamflow_ingest', made.name);
+        end loop;
 
-    grant usage on schema staging to streamflow_ingest;
-    grant select, insert, update on staging.runs, staging.files to streamflow_ingest;
-    grant select on
-        staging.builds, public.deliveries, public.current_deliveries, public.sealed_months
-    to streamflow_ingest;
-    {%- for table in tables.values() %}
-    grant select, insert, update, delete on public.{{ table.name }} to streamflow_ingest;
-    grant select on public.{{ table.snapshots }} to streamflow_ingest;
-    {%- endfor %}
-    grant execute on function
-        staging.tables(),
-        staging.columns(),
-        staging.columns_of(text),
-        staging.snapshots_of(text),
-        staging.checksum_of(regclass, date, text[]),
-        staging.assert_true(boolean, text, text),
-        staging.assert_run_owns_month(date, text),
-        staging.claim_month(date, text, text),
-        staging.create_staging_table(date, text, text),
-        staging.shape_staging_table(date, text, text[], text[]),
-        staging.is_date(text),
-        staging.cast_dates(date, text),
-        staging.analyze_staged(date, text),
-        staging.create_build(date, text, text, boolean),
-        staging.months_to_compare(date, text),
-        staging.finish_build(date, text, text),
-        staging.assert_built(date, text),
-        staging.builds_of(date),
-        staging.seal_month(date, text, boolean, jsonb),
-        staging.drop_month(date, text)
-    to streamflow_ingest;
-end if;
+        grant usage on schema staging to streamflow_ingest;
+        grant select, insert, update on staging.runs, staging.files to streamflow_ingest;
+        grant select on
+            staging.builds, public.deliveries, public.current_deliveries, public.sealed_months
+        to streamflow_ingest;
+        {%- for table in tables.values() %}
+        grant select, insert, update, delete on public.{{ table.name }} to streamflow_ingest;
+        grant select on public.{{ table.snapshots }} to streamflow_ingest;
+        {%- endfor %}
+        grant execute on function
+            staging.tables(),
+            staging.columns(),
+            staging.columns_of(text),
+            staging.snapshots_of(text),
+            staging.checksum_of(regclass, date, text[]),
+            staging.assert_true(boolean, text, text),
+            staging.assert_run_owns_month(date, text),
+            staging.claim_month(date, text, text),
+            staging.create_staging_table(date, text, text),
+            staging.shape_staging_table(date, text, text[], text[]),
+            staging.is_date(text),
+            staging.cast_dates(date, text),
+            staging.analyze_staged(date, text),
+            staging.create_build(date, text, text, boolean),
+            staging.months_to_compare(date, text),
+            staging.finish_build(date, text, text),
+            staging.assert_built(date, text),
+            staging.builds_of(date),
+            staging.seal_month(date, text, boolean, jsonb),
+            staging.drop_month(date, text)
+        to streamflow_ingest;
+    end if;
 
-if to_regrole('streamflow_reader') is not null then
-    grant select on public.deliveries, public.current_deliveries, public.sealed_months to streamflow_reader;
-    {%- for table in tables.values() %}
-    grant select on public.{{ table.name }}, public.{{ table.snapshots }} to streamflow_reader;
-    {%- endfor %}
-end if;
+    if to_regrole('streamflow_reader') is not null then
+        grant select on public.deliveries, public.current_deliveries, public.sealed_months to streamflow_reader;
+        {%- for table in tables.values() %}
+        grant select on public.{{ table.name }}, public.{{ table.snapshots }} to streamflow_reader;
+        {%- endfor %}
+    end if;
+end
+$grants$;

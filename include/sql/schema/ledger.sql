@@ -54,17 +54,25 @@ comment on column public.deliveries.package_version is
 
 -- A column that came later counts as not delivered by earlier files.
 create or replace view public.current_deliveries as
+with
+ledger as (
+    select
+        *,
+        not_delivered || array(
+            select attname::text collate "default"
+            from pg_attribute
+            where
+                attrelid = to_regclass(format('public.%I', table_name))
+                and attnum > 0 and not attisdropped and attname <> all(columns)
+            order by attnum
+        ) as left_out
+    from public.deliveries
+)
+
 select distinct on (as_of, table_name)
     as_of, table_name, revision, file_name, file_bytes, file_sha256,
-    not_delivered || array(
-        select attname::text collate "default"
-        from pg_attribute
-        where
-            attrelid = to_regclass(format('public.%I', table_name))
-            and attnum > 0 and not attisdropped and attname <> all(columns)
-        order by attnum
-    ) as not_delivered,
+    left_out as not_delivered,
     delivered, inserted, updated, unchanged, carried_forward, snapshot_rows, snapshot_checksum,
     run_id, sealed_at, warnings, profile, columns, checksum_version, package_version
-from public.deliveries
+from ledger
 order by as_of asc, table_name asc, revision desc;

@@ -8,26 +8,30 @@ create table if not exists public.schema_migrations (
     applied_at timestamptz not null default now()
 );
 
-perform staging.assert_true(
-    count(*) = 0,
-    format(
-        E'another version of the package has changed the database %s:\n'
-        'this version does not know the migration %s under that number.',
-        current_database(), string_agg(name, ', ' order by number)
-    ),
-    'deploy the version that has it, then {{ run_again }}.'
-)
-from public.schema_migrations
-where (number, name) not in (
-    {%- for name in migrations %}
-    ({{ loop.index }}, '{{ name }}'){{ ',' if not loop.last }}
-    {%- endfor %}
-);
-{% for name in migrations %}
-if not exists (select from public.schema_migrations where number = {{ loop.index }}) then
-    if to_regclass('public.deliveries') is not null then
-        {% include 'migrations/' ~ name ~ '.sql' %}
+do $migrations$
+begin
+    perform staging.assert_true(
+        count(*) = 0,
+        format(
+            E'another version of the package has changed the database %s:\n'
+            'this version does not know the migration %s under that number.',
+            current_database(), string_agg(name, ', ' order by number)
+        ),
+        'deploy the version that has it, then {{ run_again }}.'
+    )
+    from public.schema_migrations
+    where (number, name) not in (
+        {%- for name in migrations %}
+        ({{ loop.index }}, '{{ name }}'){{ ',' if not loop.last }}
+        {%- endfor %}
+    );
+    {% for name in migrations %}
+    if not exists (select from public.schema_migrations where number = {{ loop.index }}) then
+        if to_regclass('public.deliveries') is not null then
+            {% include 'migrations/' ~ name ~ '.sql' %}
+        end if;
+        insert into public.schema_migrations (number, name) values ({{ loop.index }}, '{{ name }}');
     end if;
-    insert into public.schema_migrations (number, name) values ({{ loop.index }}, '{{ name }}');
-end if;
-{% endfor %}
+    {% endfor %}
+end
+$migrations$;

@@ -29,9 +29,10 @@ later as (
     {%- for table in others %}
     select as_of, '{{ table.name }}' as table_name, user_id from public.{{ table.snapshots }}
     {{- ' union all' if not loop.last }}
-    {%- else %}
-    select current_date as as_of, '' as table_name, '' as user_id where false
     {%- endfor %}
+    {%- if not others %}
+    select current_date as as_of, '' as table_name, '' as user_id where false
+    {%- endif %}
 ),
 
 {% for name in delivered.values() | map(attribute='refers_to') | select | unique -%}
@@ -46,16 +47,18 @@ known_{{ name }} as not materialized (
 {% endfor -%}
 removed as (select as_of, table_name, user_id from changes where what = 'removed'),
 
+removed_users as (select as_of, table_name as refers_to, user_id from removed),
+
 orphans as (
     {%- for table in delivered.values() if table.refers_to %}
-    select date '{{ as_of }}' as as_of, '{{ table.name }}' as table_name, user_id from staging.{{ table.build(as_of) }} as built
+    select date '{{ as_of }}' as as_of, '{{ table.name }}' as table_name, user_id
+    from staging.{{ table.build(as_of) }} as built
     where not exists (select from known_{{ table.refers_to }} as known where known.user_id = built.user_id)
-    union all
+    {{- ' union all' }}
     {%- endfor %}
     select as_of, table_name, user_id from later
     inner join staging.tables() using (table_name)
-    inner join (select as_of, table_name as refers_to, user_id from removed) as users
-        using (as_of, refers_to, user_id)
+    inner join removed_users using (as_of, refers_to, user_id)
     left join removed as gone using (as_of, table_name, user_id)
     where as_of > '{{ as_of }}' and gone is null
 ),
@@ -88,17 +91,16 @@ select
     month.previous::text as previous,
     (select max(as_of)::text from public.deliveries) as newest_sealed,
     month.is_sealed,
-    (select string_agg(table_name, ', ') from this_month where month.is_sealed and not is_sealed) as new_tables,
+    (select string_agg(b.table_name, ', ') from this_month as b where month.is_sealed and not b.is_sealed)
+        as new_tables,
     (select max(as_of)::text from same_files) as same_files_as,
     staging.builds_of(month.as_of) as builds,
     (
-        select delivered from public.current_deliveries
-        where as_of = month.previous and table_name = '{{ root.name }}'
+        select earlier.delivered from public.current_deliveries as earlier
+        where earlier.as_of = month.previous and earlier.table_name = '{{ root.name }}'
     ) as users_before,
     -- users that the previous month delivered and this one does not
-    (
-        select count(*) from staging.{{ root.build(as_of) }} where source_as_of = month.previous
-    ) as users_gone,
+    (select count(*) from staging.{{ root.build(as_of) }} as b where b.source_as_of = month.previous) as users_gone,
     (
         select coalesce(jsonb_agg(found_orphans order by as_of, table_name), '[]')
         from found_orphans where (select is_current from base)

@@ -65,4 +65,5 @@ begin
 end
 $$;
 
-select * from staging.finish_build(date '{{ as_of }}', '{{ table.name }}', {{ run_id | literal }});
+select built, delivered, inserted, updated, unchanged, carried_forward
+from staging.finish_build(date '{{ as_of }}', '{{ table.name }}', {{ run_id | literal }});

@@ -21,13 +21,13 @@ attached as (
         table_name,
         inhparent::regclass as snapshots,
         substring(pg_get_expr(relpartbound, pg_class.oid) from '\d{4}-\d{2}-\d{2}')::date as as_of
-    from staging.tables()
+    from staging.tables() as tables
     inner join pg_inherits on inhparent = to_regclass(format('public.%I', tables.snapshots))
     inner join pg_class on pg_class.oid = inhrelid
 ),
 
 found as (
-    select table_name, as_of, checksums.*
+    select checksums.*, table_name, as_of
     from attached
     left join sealed using (table_name, as_of)
     cross join lateral staging.checksum_of(
@@ -40,6 +40,13 @@ newest as (
     select table_name, max(as_of) as as_of from sealed group by table_name
 ),
 
+{% for table in tables.values() -%}
+newest_{{ table.name }} as (
+    select * from public.{{ table.snapshots }}
+    where as_of = (select as_of from newest where table_name = '{{ table.name }}')
+),
+
+{% endfor -%}
 live as (
     {%- for table in tables.values() %}
     select
@@ -51,10 +58,7 @@ live as (
             else 'changed'
         end as what
     from public.{{ table.name }} as live
-    full join (
-        select * from public.{{ table.snapshots }}
-        where as_of = (select as_of from newest where table_name = '{{ table.name }}')
-    ) as snapshot on live.user_id = snapshot.user_id
+    full join newest_{{ table.name }} as snapshot on live.user_id = snapshot.user_id
     where
         {{ sql.differ(table, table.all_columns, 'live', 'snapshot', 12) }}
     {{ 'union all' if not loop.last }}
