@@ -2,48 +2,45 @@
 
 from __future__ import annotations
 
-import atexit
+# isort: off
+from support.environment import WORK  # before anything imports Airflow
+# isort: on
+
 import os
-import shutil
-import sys
-import tempfile
+import subprocess
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-WORK = Path(tempfile.mkdtemp(prefix="streamflow-tests-"))
-atexit.register(shutil.rmtree, WORK, ignore_errors=True)
+import hypothesis
+import psycopg
+import pytest
 
-# before anything imports Airflow: the tests never see the environment of `make run`
-for name in [name for name in os.environ if name.startswith("AIRFLOW")]:
-    del os.environ[name]
-os.environ |= {
-    "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-    "AIRFLOW_HOME": str(WORK / "airflow"),
-    "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
-    "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
-    "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-    "AIRFLOW__STREAMFLOW__SETTLE_SECONDS": "0",
-    "AIRFLOW__STREAMFLOW__POKE_INTERVAL": "1",
-    "AIRFLOW__STREAMFLOW__WAIT_TIMEOUT": "2",
-    "AIRFLOW__STREAMFLOW__RETRY_DELAY": "1",
-    "AIRFLOW__STREAMFLOW__DATA_DOCS": str(WORK / "data_docs"),
-    "GX_ANALYTICS_ENABLED": "false",
-}
-if "TABLES_OF_TEST" in os.environ:  # test_tables_of_your_own.py
-    os.environ["AIRFLOW__STREAMFLOW__TABLES_FOLDER"] = os.environ["TABLES_OF_TEST"]
+import embedded
+import install_schema
+from generate_deliveries import generate
+from support.builders import FEBRUARY, JANUARY, delivery
+from support.database import Database
+from support.sealing import seal_january
 
-import hypothesis  # noqa: E402
-import psycopg  # noqa: E402
-import pytest  # noqa: E402
-
-import embedded  # noqa: E402
-import install_schema  # noqa: E402
-from months import Database  # noqa: E402
+TESTS = Path(__file__).parent
 
 hypothesis.settings.register_profile("untimed", deadline=None)  # the machine is shared: how long it takes says nothing
 hypothesis.settings.load_profile("untimed")
 
-REAL_DELIVERIES = ROOT.parent / "shared" / "data" / "streamflow"
+
+SYSTEM = {"metadata"}  # fixtures of Airflow's command line
+DATABASE = {"server"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test as ``unit``, ``database``, or ``system``, by its folder and by the fixtures that it needs."""
+    for item in items:
+        folder = item.path.relative_to(TESTS).parts[0]
+        if folder == "system" or SYSTEM & {*item.fixturenames}:
+            item.add_marker("system")
+        elif folder == "sql" or DATABASE & {*item.fixturenames}:
+            item.add_marker("database")
+        else:
+            item.add_marker("unit")
 
 
 @pytest.fixture(scope="session")
@@ -61,12 +58,18 @@ def schema(server) -> str:
     return "streamflow_template"
 
 
+@pytest.fixture(scope="session")
+def template(schema) -> str:
+    """Name of the database that ``database`` is a copy of; a module may say another."""
+    return schema
+
+
 @pytest.fixture
-def database(server, schema, monkeypatch):
+def database(server, template, monkeypatch):
     """A fresh database with the schema, which AIRFLOW_CONN_STREAMFLOW_DB names, as streamflow_ingest; see
-    ``months.Database``.
+    ``support.database.Database``.
     """
-    uri = embedded.uri(server, "streamflow_test", template=schema, user="streamflow_ingest")
+    uri = embedded.uri(server, "streamflow_test", template=template, user="streamflow_ingest")
     monkeypatch.setenv("AIRFLOW_CONN_STREAMFLOW_DB", uri)
     database = Database(uri)
     yield database
@@ -88,6 +91,24 @@ def deliveries(tmp_path, monkeypatch) -> Path:
 def metadata(server):
     """Airflow's metadata in a database of the tests' server."""
     os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = embedded.uri(server, "airflow", "+psycopg2")
-    import subprocess
-
     subprocess.run(["airflow", "db", "migrate"], check=True, capture_output=True)
+
+
+@pytest.fixture
+def two_months(database):
+    database.load_month(JANUARY, delivery("ann", "bob"))
+    database.load_month(FEBRUARY, delivery("bob", "cid", watch_hours_30d=7))
+    return database
+
+
+@pytest.fixture
+def january(database):
+    """A database in which January is sealed."""
+    return seal_january(database)
+
+
+@pytest.fixture
+def months(deliveries) -> list[Path]:
+    """Three small months."""
+    generate(deliveries, users=30, months=3, seed=4)
+    return sorted(deliveries.iterdir())

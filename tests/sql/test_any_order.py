@@ -1,0 +1,174 @@
+"""Any order, any number of times, killed anywhere: the database is what the contract says, after every step."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+
+import pandas as pd
+import psycopg
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings, target
+from hypothesis import strategies as st
+
+import embedded
+from streamflow.tables import TABLES, tables_of
+from support import oracle
+from support.database import Database, Refused, as_csv
+from support.paths import REAL_DELIVERIES
+
+MONTHS = ["2024-01-31", "2024-02-29", "2024-03-31", "2024-04-30"]
+USERS = list("abcde")
+VALUES = {
+    "boolean": st.sampled_from(["true", "false", None]),
+    "integer": st.sampled_from(["0", "3"]),
+    # the last two are one number and two texts: a snapshot keeps what was delivered
+    "numeric": st.sampled_from(["0", "7", "7.0", None]),
+    "date": st.sampled_from(["2023-05-01", "2023-06-01"]),
+    "text": st.sampled_from(["", "x,\"y'", None]),
+}
+
+
+@st.composite
+def deliveries(draw) -> dict[str, pd.DataFrame]:
+    """A delivery: each table with its own users, so that some are missing and some are orphans."""
+    files = {}
+    everyone = draw(st.sets(st.sampled_from(USERS), min_size=1))
+    for table in TABLES.values():
+        users = everyone if draw(st.booleans()) else draw(st.sets(st.sampled_from(sorted(everyone)), min_size=1))
+        left_out = draw(st.sets(st.sampled_from(table.optional))) if table.optional else set()
+        columns = [column for column in table.fields if column.name not in left_out]
+        files[table.name] = pd.DataFrame(
+            [
+                {"user_id": user, **{column.name: draw(VALUES[column.type]) for column in columns}}
+                for user in sorted(users)
+            ],
+            dtype=object,
+        )
+    return files
+
+
+RUNS = st.lists(
+    st.tuples(
+        st.sampled_from(MONTHS),
+        st.integers(0, 2),  # which delivery of that month: the same ones come again
+        st.booleans(),  # restate
+        st.one_of(st.none(), st.none(), st.integers(1, 22)),  # killed after so many steps
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+def as_files(delivery: dict[str, pd.DataFrame]) -> dict[str, bytes]:
+    return {name: as_csv(frame.to_dict("records"), list(frame)) for name, frame in delivery.items()}
+
+
+def contents(database: Database) -> dict[str, list[tuple]]:
+    held = {}
+    for table in TABLES.values():
+        for name, extra in ((table.name, ()), (table.snapshots, ("as_of", "source_as_of"))):
+            columns = ", ".join(f"{column}::text" for column in ("user_id", *table.columns, *extra))
+            held[name] = sorted(database.query(f"select {columns} from {name}"), key=repr)
+    return held
+
+
+def digests(files: dict[str, bytes]) -> dict[str, str]:
+    return {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+
+
+def revisions(database: Database) -> list[tuple]:
+    return database.query(
+        "select as_of::text, table_name, revision, file_sha256, delivered, inserted, updated, unchanged, "
+        "carried_forward, snapshot_rows from deliveries order by 1, 2, 3"
+    )
+
+
+@pytest.fixture
+def fresh_database(server, schema):
+    """Gives a new database at every call; one connection each."""
+    made = []
+
+    def make() -> Database:
+        drop()
+        made.append(Database(embedded.uri(server, "streamflow_property", template=schema, user="streamflow_ingest")))
+        return made[-1]
+
+    def drop() -> None:
+        while made:
+            made.pop().close()
+            with psycopg.connect(embedded.uri(server, "postgres"), autocommit=True) as admin:
+                admin.execute("drop database streamflow_property with (force)")
+
+    yield make
+    drop()
+
+
+@settings(
+    max_examples=200,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.explicit, Phase.generate],
+    derandomize=True,
+)
+@given(offered=st.lists(deliveries(), min_size=3, max_size=3), runs=RUNS)
+def test_the_database_depends_only_on_the_last_accepted_deliveries(fresh_database, offered, runs):
+    database = fresh_database()
+    accepted: oracle.Accepted = {}
+    states, ledger = oracle.states(accepted), oracle.Ledger()
+    before: dict[str, list] = {table: [] for table in TABLES}  # what live has been
+    is_live_behind = False  # a run was killed after it sealed, and none has succeeded since
+    for month, which, restate, killed_after in runs:
+        delivery = offered[(which + MONTHS.index(month)) % len(offered)]
+        after = oracle.states(accepted | {month: delivery})
+        other_columns = month in accepted and any(
+            list(accepted[month][one]) != list(delivery[one]) for one in tables_of(month)
+        )
+        refused = oracle.has_orphans(after) or (not restate and (other_columns or oracle.changes_sealed(states, after)))
+        sealed = completed = False
+        newest = oracle.contents(states)
+        try:
+            for number, step in enumerate(database.steps(month, as_files(delivery), restate), start=1):
+                sealed = sealed or step == "seal"
+                completed = step in (f"upsert {list(TABLES)[-1]}", "drop_staging")
+                if number == killed_after:
+                    break
+        except Refused:
+            assert refused
+        else:
+            assert sealed == (not refused) or killed_after
+        if sealed:
+            ledger.record(month, digests(as_files(delivery)), states, after, restate)
+            accepted, states = accepted | {month: delivery}, after
+        is_live_behind = not completed and (is_live_behind or sealed)
+        expected, found = oracle.contents(states), contents(database)
+        before = {table: [*before[table], newest[table]] for table in TABLES}
+        if is_live_behind:  # never ahead: each row is of the newest snapshot, or all are of one that was it before
+            for table in TABLES:
+                rows = set(found.pop(table))  # a user who is gone takes rows of other tables along
+                assert any(rows <= set(known) for known in (expected.pop(table), *before[table])), table
+        for name in expected:
+            assert found[name] == expected[name], name
+        assert revisions(database) == ledger.rows()
+        differs = {relation for relation, *_ in database.verify()}
+        assert differs == set() or (is_live_behind and differs <= set(TABLES)), differs
+    target(float(len(accepted)))
+
+
+@pytest.mark.skipif(not REAL_DELIVERIES.exists(), reason="the real deliveries are not beside this checkout")
+@pytest.mark.skipif("TABLES_OF_TEST" in os.environ, reason="the real deliveries have StreamFlow's own tables")
+def test_real_february_and_then_january(fresh_database):
+    files = {
+        month: {table: (REAL_DELIVERIES / folder / f"{table}.csv").read_bytes() for table in TABLES}
+        for month, folder in (("2024-01-31", "month_000"), ("2024-02-29", "month_001"))
+    }
+
+    def held_after(*months: str) -> tuple[dict, list]:
+        database = fresh_database()
+        for month in months:
+            database.load_month(month, files[month])
+        checksums = database.query(
+            "select as_of, table_name, revision, snapshot_rows, snapshot_checksum from deliveries order by 1, 2"
+        )
+        return database.contents(), checksums
+
+    assert held_after("2024-02-29", "2024-01-31") == held_after("2024-01-31", "2024-02-29")

@@ -1,0 +1,38 @@
+"""What a deployment can set, and where reports are kept."""
+
+from __future__ import annotations
+
+from streamflow import settings
+
+JANUARY, FEBRUARY = "2024-01-31", "2024-02-29"
+
+
+# whose page it is
+
+
+def test_databases_have_pages_of_their_own(monkeypatch, tmp_path):
+    monkeypatch.setenv("AIRFLOW__STREAMFLOW__DATA_DOCS", str(tmp_path))
+    addresses = [
+        "postgresql://me:s3cret@one:5432/streamflow",
+        "postgresql://me:s3cret@two:5432/streamflow",
+        "postgresql://me:s3cret@one:5433/streamflow",
+        "postgresql://me:s3cret@one:5432/other",
+        "postgresql://me:s3cret@/streamflow?host=%2Ftmp%2Fone",
+        "postgresql://me:s3cret@/streamflow?host=%2Ftmp%2Ftwo",
+    ]
+    pages = []
+    for address in addresses:
+        monkeypatch.setenv("AIRFLOW_CONN_STREAMFLOW_DB", address)
+        pages.append(settings.report_path("streamflow_db", JANUARY, "users.html"))
+    assert len(set(pages)) == len(addresses)
+    for page in pages:
+        assert page.relative_to(tmp_path).parts[1:] == (JANUARY, "users.html")
+        assert page.relative_to(tmp_path).parts[0].startswith(("streamflow-", "other-"))
+        assert "s3cret" not in str(page)
+    # who connects, and with which password, does not make it another database
+    monkeypatch.setenv("AIRFLOW_CONN_STREAMFLOW_DB", "postgresql://you:changed@one/streamflow")
+    assert settings.report_path("streamflow_db", JANUARY, "users.html") == pages[0]
+    monkeypatch.setenv("AIRFLOW_CONN_STREAMFLOW_DB", "postgresql://me@one/..%2F..%2Fetc")
+    page = settings.report_path("streamflow_db", JANUARY, "users.html")
+    assert len(page.relative_to(tmp_path).parts) == 3
+    assert ".." not in str(page)
