@@ -51,7 +51,8 @@ env: ## write .env for docker-compose.yaml, with fresh secrets; never overwrites
 	@$(PYTHON) tools/make_env.py
 
 deploy-check: setup ## bring docker-compose.yaml up with two workers, kill one, check everything, take it down (needs docker)
-	@.venv/bin/python tools/deploy_check.py
+	@command -v docker > /dev/null || { echo 'make deploy-check needs docker, which is not there.' >&2; exit 2; }
+	.venv/bin/python -m pytest -x -s -m deploy -o console_output_style=classic tests/system/test_compose.py
 
 bench: setup ## benchmark the month against psql, pandas, and peers (USERS="7043 100000" PEERS=1 ONLY="floor package" BESIDE=../old HISTORY=36 SCHEDULER=1)
 	@.venv/bin/python bench/run.py

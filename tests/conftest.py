@@ -31,8 +31,13 @@ SYSTEM = {"metadata"}  # fixtures of Airflow's command line
 DATABASE = {"server"}
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test as ``unit``, ``database``, or ``system``, by its folder and by the fixtures that it needs."""
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark each test as ``unit``, ``database``, or ``system``, by its folder and by the fixtures that it needs.
+
+    Tests of ``deploy`` are left out unless they are asked for.
+    """
+    left_out = []
     for item in items:
         folder = item.path.relative_to(TESTS).parts[0]
         if folder == "system" or SYSTEM & {*item.fixturenames}:
@@ -41,6 +46,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("database")
         else:
             item.add_marker("unit")
+        if item.get_closest_marker("deploy") and "deploy" not in config.option.markexpr:
+            left_out.append(item)
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
 
 
 @pytest.fixture(scope="session")

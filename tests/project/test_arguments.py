@@ -15,7 +15,6 @@ from support.paths import ROOT
     ("tool", "arguments"),
     [
         ("check_tables", ["labels"]),
-        ("deploy_check", ["now"]),
         ("embedded", []),
         ("embedded", ["hold", "me"]),
         ("embedded", ["run", "--metadata", "airflow_run"]),

@@ -1,7 +1,7 @@
-"""Bring docker-compose.yaml up with two workers, put it through a bad day, and take it down; `make deploy-check`.
+"""docker-compose.yaml, brought up with two workers, put through a bad day, and taken down; `make deploy-check`.
 
-It has its own project, .env, ports, volumes, and deliveries, so it does not touch a deployment on the same machine.
-Every printed line is a check that passed. If one fails, it prints the end of the services' logs and exits with 1.
+A project, an .env, ports, volumes and deliveries of its own; nothing of a deployment beside it is touched. Every line
+that is printed is a check that was made, each goes on from the one before, and the first that fails is the last.
 """
 
 from __future__ import annotations
@@ -20,26 +20,28 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 
 import make_env
 from generate_deliveries import generate
 from ports import free_port
 from streamflow.tables import ROOT as ROOT_TABLE
 from streamflow.tables import TABLES
+from support.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
+pytestmark = pytest.mark.deploy
 DAG = "/api/v2/dags/streamflow_monthly_ingest"
-USERS = 100_000  # so that a load takes long enough to be killed in the middle
+USERS = 100_000  # so that a load takes long enough to be killed in its middle
 MONTHS = 2
 PATIENCE = 900  # seconds for a month on a busy machine
 AIRFLOW = ("api-server", "scheduler", "dag-processor", "triggerer")
-# Waits until the COPY of a file is running, and returns the table and the worker. It waits inside one statement,
-# because just starting psql takes longer than many loads.
+# waits for the COPY of a file to be under way, and says which table it fills from which worker; a wait within one
+# statement, because psql's start alone is longer than many a load
 CAUGHT = """
 create function pg_temp.caught() returns table (relation text, worker text, rows bigint) as $$
 begin
@@ -59,7 +61,7 @@ $$ language plpgsql
 
 
 class Failed(Exception):
-    """A check failed; the message says what was found."""
+    """A check that does not hold; says what was found."""
 
 
 def expect(is_so: object, found: object) -> None:
@@ -69,7 +71,7 @@ def expect(is_so: object, found: object) -> None:
 
 
 class Stack:
-    """The compose project as its operator sees it: docker, the API, and the databases.
+    """The compose project, as its operator sees it: docker, the API, the databases.
 
     Args:
         folder: where its .env is written and its deliveries are dropped.
@@ -93,13 +95,13 @@ class Stack:
                 "STREAMFLOW_SETTLE_SECONDS=5\nSTREAMFLOW_POKE_INTERVAL=5\nSTREAMFLOW_RETRY_DELAY=5\nQUEUED_TIMEOUT=90\n"
             )
         self.values = dict(line.split("=", 1) for line in self.env_file.read_text().splitlines() if "=" in line)
-        # in compose, variables of the shell take precedence over the file
+        # compose prefers what the shell has set to the file
         documented = re.findall(r"^#?([A-Z_]+)=", template, re.MULTILINE)
         self.environment = {name: value for name, value in os.environ.items() if name not in documented}
 
     def compose(self, *args: str, env_file: Path | None = None, check: bool = True) -> subprocess.CompletedProcess:
         """Run `docker compose` on the project."""
-        command = ["docker", "compose", "-p", self.project, "--env-file", str(env_file or self.env_file), *args]
+        command = ["docker", "compose", "-p", self.project, "--env-file", env_file or self.env_file, *args]
         done = subprocess.run(
             command,
             cwd=ROOT,
@@ -114,7 +116,7 @@ class Stack:
         return done
 
     def containers(self, service: str = "") -> dict[str, dict[str, Any]]:
-        """Return what `docker inspect` says about each container, including ended ones, by its short id."""
+        """Return what `docker inspect` says of each container, ended ones included, by its short id."""
         ids = self.compose("ps", "-aq", *([service] if service else [])).stdout.split()
         found = json.loads(docker("inspect", *ids)) if ids else []
         return {one["Id"][:12]: one for one in found}
@@ -127,11 +129,11 @@ class Stack:
             headers={"Content-Type": "application/json"}
             | ({} if anonymous or not self.token else {"Authorization": f"Bearer {self.token}"}),
         )
-        with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310 (the address is above)
+        with urllib.request.urlopen(request, timeout=60) as response:
             return json.load(response)
 
     def status(self, path: str, body: dict | None = None) -> int:
-        """Return the API's status code for someone who has not signed in."""
+        """Return the status with which the API answers someone who has not signed in."""
         try:
             self.api(path, body, anonymous=True)
         except urllib.error.HTTPError as error:
@@ -161,7 +163,7 @@ class Stack:
         ]
 
     def wait_for_success(self, run: str) -> None:
-        """Wait for the end of a run, which must succeed."""
+        """Wait for the end of a run, which has to be a good one."""
 
         def state() -> str | None:
             found = self.api(f"{DAG}/dagRuns/{run}")["state"]
@@ -171,19 +173,13 @@ class Stack:
             raise Failed(self.states(run))
 
     def states(self, run: str) -> str:
-        """Return the states of a run's tasks, as text."""
+        """Return the states of a run's tasks, for people."""
         return ", ".join(f"{name} {task['state']}" for name, task in self.tasks(run).items())
 
     def connect(self, user: str, variable: str, database: str) -> psycopg.Connection:
         """Connect to a database as one of the roles, with its password in ``variable``."""
-        return psycopg.connect(
-            host="127.0.0.1",
-            port=self.database_port,
-            dbname=database,
-            user=user,
-            password=self.values[variable],
-            autocommit=True,
-        )
+        where = {"host": "127.0.0.1", "port": self.database_port, "dbname": database}
+        return psycopg.connect(**where, user=user, password=self.values[variable], autocommit=True)
 
     def in_worker(self, *command: str) -> subprocess.CompletedProcess:
         """Run a command where tasks run."""
@@ -191,7 +187,7 @@ class Stack:
 
 
 def docker(*args: str) -> str:
-    """Run docker and return what it prints, errors included."""
+    """Run docker and return what it prints, whichever way."""
     done = subprocess.run(
         ["docker", *args],
         text=True,
@@ -204,7 +200,7 @@ def docker(*args: str) -> str:
 
 
 def wait_until(is_so: Callable[[], Any], what: Callable[[], str]) -> Any:
-    """Return what ``is_so`` returns as soon as that is true; the API may be unavailable for moments."""
+    """Return what ``is_so`` returns as soon as that is true; the API may be away for moments."""
     deadline = time.monotonic() + PATIENCE
     while True:
         try:
@@ -217,7 +213,7 @@ def wait_until(is_so: Callable[[], Any], what: Callable[[], str]) -> Any:
         time.sleep(1)
 
 
-# --- the checks, in order; each returns what it found -----------------------------------------------------------------
+# --- the checks, in their order; each returns what it found -----------------------------------------------------------
 
 
 def refuses_to_start_without_secrets(stack: Stack, incoming: Path) -> str:
@@ -228,11 +224,11 @@ def refuses_to_start_without_secrets(stack: Stack, incoming: Path) -> str:
         partial.write_text("".join(line for line in lines if not line.startswith(f"{name}=")))
         done = stack.compose("config", "-q", env_file=partial, check=False)
         expect(done.returncode and "run make env" in done.stderr, f"{name}: {done.stderr}")
-    return f"compose requires each of the {len(stack.secrets)}"
+    return f"each of the {len(stack.secrets)} is asked for"
 
 
 def comes_up_healthy(stack: Stack, incoming: Path) -> str:
-    """All services, including two workers."""
+    """All services, two workers among them."""
     stack.compose("build", "-q")
     stack.compose("up", "-d", "--wait", "--scale", "worker=2")
     states = [one["State"] for one in stack.containers().values()]
@@ -246,7 +242,7 @@ def comes_up_healthy(stack: Stack, incoming: Path) -> str:
 
 
 def no_process_is_root(stack: Stack, incoming: Path) -> str:
-    """In Airflow's containers and in those of the databases."""
+    """Neither in Airflow's containers nor in those of the databases."""
     processes = 0
     for name, one in stack.containers().items():
         if one["State"]["Running"]:
@@ -257,7 +253,7 @@ def no_process_is_root(stack: Stack, incoming: Path) -> str:
 
 
 def secrets_are_where_they_are_needed(stack: Stack, incoming: Path) -> str:
-    """Not in the image or in arguments; only in the environment of the services that need them."""
+    """Not in the image, not in arguments; in the environment of those only who need them."""
     containers = stack.containers().values()
     image = next(one["Image"] for one in containers if "worker" in one["Name"])
     hidden = stack.in_worker("find", "/opt/airflow", "-name", ".env*", "-o", "-name", ".git", "-o", "-name", ".venv")
@@ -280,11 +276,11 @@ def secrets_are_where_they_are_needed(stack: Stack, incoming: Path) -> str:
     expect(holders["AIRFLOW_UI_PASSWORD"] == {"api-server"}, holders)
     expect(holders["STREAMFLOW_INGEST_PASSWORD"] == {"init", "scheduler", "triggerer", "worker"}, holders)
     expect(holders["STREAMFLOW_READER_PASSWORD"] == {"init"}, holders)
-    return "none in the image, labels, or arguments; the administrator's only in postgres and init"
+    return "none in image, labels or arguments; the administrator's in postgres and init only"
 
 
 def requests_without_a_token_are_refused(stack: Stack, incoming: Path) -> str:
-    """The API rejects them, and other machines cannot reach anything."""
+    """By the API; and from other machines nothing is reachable at all."""
     expect(stack.status(DAG) == 401, "GET of the DAG")
     expect(stack.status(f"{DAG}/dagRuns", {"logical_date": None}) == 401, "POST of a run")
     expect(stack.status("/auth/token", {"username": "admin", "password": "admin"}) == 401, "a guessed password")
@@ -295,11 +291,11 @@ def requests_without_a_token_are_refused(stack: Stack, incoming: Path) -> str:
         for binding in published or []
     }
     expect(bindings == {"127.0.0.1"}, bindings)
-    return "401; published only on 127.0.0.1"
+    return "401; published on 127.0.0.1 only"
 
 
 def databases_are_apart(stack: Stack, incoming: Path) -> str:
-    """Each role can connect only to its own database, and can do there only what it is for."""
+    """Each role gets into its own database, no other, and can do there what it is for."""
     ingest, reader = "STREAMFLOW_INGEST_PASSWORD", "STREAMFLOW_READER_PASSWORD"
     for user, variable, database in (
         ("airflow", "AIRFLOW_DB_PASSWORD", "streamflow"),
@@ -325,18 +321,18 @@ def databases_are_apart(stack: Stack, incoming: Path) -> str:
             except psycopg.errors.InsufficientPrivilege:
                 continue
             raise Failed(f"{user} may {statement}")
-    return "airflow, ingest, and reader: each only in its own"
+    return "airflow, ingest and reader: each in its own only"
 
 
 def deliveries_cannot_be_written(stack: Stack, incoming: Path) -> str:
-    """Not by a process in a task's container."""
+    """By what runs in a task's container."""
     done = stack.in_worker("touch", "/opt/airflow/deliveries/mine")
     expect(done.returncode and "Read-only file system" in done.stderr, done.stderr)
     return "Read-only file system"
 
 
 def waits_for_the_last_file_across_restarts(stack: Stack, incoming: Path) -> str:
-    """January is delivered file by file; database, scheduler, and triggerer restart while it is incomplete."""
+    """January is dropped file by file; database, scheduler and triggerer are restarted while it is incomplete."""
     run = stack.trigger("2024-01-31")
     waiting = lambda: stack.tasks(run)["wait_for_month"]["state"] == "deferred"  # noqa: E731
     wait_until(waiting, lambda: stack.states(run))
@@ -345,11 +341,11 @@ def waits_for_the_last_file_across_restarts(stack: Stack, incoming: Path) -> str
     stack.compose("restart", "postgres", "scheduler", "triggerer")
     drop(first[3:], stack.deliveries / "month_000", pause=2)
     stack.compose("up", "-d", "--wait", "--scale", "worker=2")
-    time.sleep(20)  # long enough for a few checks with one file missing
+    time.sleep(20)  # some looks at all files but one
     wait_until(waiting, lambda: stack.states(run))
     with stack.connect("streamflow_reader", "STREAMFLOW_READER_PASSWORD", "streamflow") as reader:
         counted = reader.execute(f"select count(*) from public.{ROOT_TABLE.name}").fetchone()
-        expect(counted == (0,), "rows before the month is complete")
+        expect(counted == (0,), "rows before the month is whole")
     drop([last], stack.deliveries / "month_000", pause=0)
     stack.wait_for_success(run)
     workers = {one["hostname"] for one in stack.tries(run)} & set(stack.containers("worker"))
@@ -358,7 +354,7 @@ def waits_for_the_last_file_across_restarts(stack: Stack, incoming: Path) -> str
 
 
 def month_survives_the_death_of_a_worker(stack: Stack, incoming: Path) -> str:
-    """February: a worker is killed in the middle of its COPY."""
+    """February: the worker that a COPY comes from is killed while it runs."""
     drop(sorted((incoming / "month_001").iterdir()), stack.deliveries / "month_001", pause=0)
     addresses = {
         network["IPAddress"]: name
@@ -368,15 +364,15 @@ def month_survives_the_death_of_a_worker(stack: Stack, incoming: Path) -> str:
     with stack.connect("postgres", "POSTGRES_PASSWORD", "streamflow") as admin:
         admin.execute(CAUGHT)
         run = stack.trigger("2024-02-29")
-        caught: Any = admin.execute("select * from pg_temp.caught()").fetchone()
+        caught = admin.execute("select * from pg_temp.caught()").fetchone()
         expect(caught, f"no load was seen: {stack.states(run)}")
         relation, address, rows = caught
         docker("kill", "--signal", "KILL", addresses[address])
         started = time.monotonic()
         gone = "select count(*) = 0 from pg_stat_activity where client_addr = %s and datname = 'streamflow'"
-        wait_until(lambda: admin.execute(gone, (address,)).fetchone() == (True,), lambda: "its connections stay")
+        wait_until(lambda: admin.execute(gone, (address,)).fetchone()[0], lambda: "its connections stay")
         table = relation.removeprefix("staging.").rsplit("_", 1)[0]
-        ((staged,),) = admin.execute(f"select count(*) from {relation}")
+        staged = admin.execute(f"select count(*) from {relation}").fetchone()[0]
     stack.wait_for_success(run)
     tries = stack.tries(run)
     again = sorted({one["task_id"] for one in tries if one["try_number"] > 1})
@@ -391,7 +387,7 @@ def month_survives_the_death_of_a_worker(stack: Stack, incoming: Path) -> str:
 
 
 def nothing_is_lost_or_doubled(stack: Stack, incoming: Path) -> str:
-    """Compares ledger, snapshots, and live with the files; also runs the package's own verify, in a container."""
+    """Ledger, snapshots and live against the files themselves; and the package's own verify, in a container."""
     rows = 0
     with stack.connect("streamflow_reader", "STREAMFLOW_READER_PASSWORD", "streamflow") as reader:
         for name, table in TABLES.items():
@@ -420,7 +416,7 @@ def nothing_is_lost_or_doubled(stack: Stack, incoming: Path) -> str:
 
 
 def everything_can_be_read_afterwards(stack: Stack, incoming: Path) -> str:
-    """The logs of the dead worker's tasks and the Data Docs survive it, and contain no secrets."""
+    """The logs of the dead worker's tasks and the Data Docs are no worker's own; neither has a secret."""
     pages = stack.compose("exec", "-T", "scheduler", "find", "data_docs", "-name", "*.html").stdout.split()
     expect(len(pages) == len(TABLES) * MONTHS, pages)
     dead = [name for name, one in stack.containers("worker").items() if not one["State"]["Running"]]
@@ -429,7 +425,7 @@ def everything_can_be_read_afterwards(stack: Stack, incoming: Path) -> str:
             if one["hostname"] in dead:
                 place = f"{DAG}/dagRuns/{one['dag_run_id']}/taskInstances/{one['task_id']}/logs/{one['try_number']}"
                 expect(len(stack.api(f"{place}?full_content=true")["content"]) > 2, f"no log of {place}")
-    # one pattern per line on standard input, so that the secrets are not in any arguments
+    # written out of sight: a pattern a line, on standard input
     patterns = "\n".join(stack.values[name] for name in stack.secrets)
     files = subprocess.run(
         ["docker", "exec", "-i", next(iter(stack.containers("scheduler"))), "grep", "-rlFf", "-", "logs", "data_docs"],
@@ -473,40 +469,38 @@ CHECKS = [
 
 
 def drop(files: list[Path], folder: Path, pause: float) -> None:
-    """Deliver files one by one."""
+    """Deliver files one after the other."""
     folder.mkdir(exist_ok=True)
     for file in files:
         shutil.copyfile(file, folder / file.name)
         time.sleep(pause)
 
 
-def main(args: list[str]) -> int:
-    """Run the checks until one fails; in any case, take everything down. Return the exit code."""
-    if args or not shutil.which("docker"):
-        print(
-            "usage: make deploy-check" if args else "make deploy-check needs docker, which is not installed.",
-            file=sys.stderr,
-        )
-        return 2
-    with tempfile.TemporaryDirectory(prefix="streamflow-check-") as temporary:
-        folder, incoming = Path(temporary), Path(temporary) / "incoming"
-        generate(incoming, users=USERS, months=MONTHS, seed=7)
-        stack = Stack(folder)
+@pytest.fixture(scope="module")
+def incoming(tmp_path_factory) -> Path:
+    """The months, before they are delivered."""
+    folder = tmp_path_factory.mktemp("incoming")
+    generate(folder, users=USERS, months=MONTHS, seed=7)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def stack(incoming) -> Iterator[Stack]:
+    """The project; whatever happens, everything is taken down."""
+    with tempfile.TemporaryDirectory(prefix="streamflow-check-") as folder:
+        stack = Stack(Path(folder))
         print(f"{stack.project}: {MONTHS} months of {USERS:,} users", flush=True)
-        try:
-            for check in CHECKS:
-                started = time.monotonic()
-                found = check(stack, incoming)
-                name = check.__name__.replace("_", " ")
-                print(f"ok {time.monotonic() - started:5.0f} s  {name}: {found}", flush=True)
-        except (Exception, KeyboardInterrupt) as error:
-            print(f"FAILED    {check.__name__.replace('_', ' ')}: {type(error).__name__}: {error}", flush=True)
-            print(stack.compose("logs", "--tail", "15", check=False).stdout, file=sys.stderr)
-            return 1
-        finally:
-            stack.compose("down", "-v", "--remove-orphans", "-t", "5", check=False)
-    return 0
+        yield stack
+        stack.compose("down", "-v", "--remove-orphans", "-t", "5", check=False)
 
 
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_compose(stack, incoming, check):
+    name, started = check.__name__.replace("_", " "), time.monotonic()
+    try:
+        found = check(stack, incoming)
+    except (Exception, KeyboardInterrupt) as error:
+        print(f"FAILED    {name}: {type(error).__name__}: {error}", flush=True)
+        print(stack.compose("logs", "--tail", "15", check=False).stdout, file=sys.stderr)
+        raise
+    print(f"ok {time.monotonic() - started:5.0f} s  {name}: {found}", flush=True)
