@@ -11,8 +11,9 @@ export DELIVERIES USERS PEERS ONLY HISTORY SCHEDULER BESIDE
 export PYTHONDONTWRITEBYTECODE :=
 
 WITH_SERVER = .venv/bin/python tools/embedded.py run
+PYTEST = .venv/bin/python -m pytest -n logical --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 
-.PHONY: help setup run test ui psql verify bench sql schema check-tables docs env deploy-check lint lock sample screenshots clean
+.PHONY: help setup run test test-fast ui psql verify bench sql schema check-tables docs env deploy-check lint lock sample screenshots clean
 
 help: ## print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -24,7 +25,10 @@ run: setup ## run every month of include/data, or of DELIVERIES=folder, on the e
 	$(WITH_SERVER) --metadata airflow_run --needs months -- bash -c '. ./env.sh && exec python tools/run_months.py'
 
 test: setup ## run the tests in parallel, each process with its own PostgreSQL (ARGS=… goes to pytest)
-	@.venv/bin/python -m pytest -n logical --maxprocesses 4 --dist loadfile $(ARGS)
+	@$(PYTEST) $(ARGS)
+
+test-fast: setup ## run the unit tests and a few database tests: about a minute
+	@$(PYTEST) -m 'unit and not slow or fast' --ignore tests/system $(ARGS)
 
 ui: setup ## run Airflow's UI and scheduler on localhost, until Ctrl-C (another port: PORT=8081 make ui)
 	@$(WITH_SERVER) -- bash -c '. ./env.sh && exec python tools/ui.py'

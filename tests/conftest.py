@@ -11,12 +11,12 @@ import subprocess
 from pathlib import Path
 
 import hypothesis
-import psycopg
 import pytest
 
 import embedded
 import install_schema
 from generate_deliveries import generate
+from support import servers
 from support.builders import FEBRUARY, JANUARY, delivery
 from support.database import Database
 from support.sealing import seal_january
@@ -27,37 +27,53 @@ hypothesis.settings.register_profile("untimed", deadline=None)  # the machine is
 hypothesis.settings.load_profile("untimed")
 
 
-SYSTEM = {"metadata"}  # fixtures of Airflow's command line
-DATABASE = {"server"}
+# the longest first, so that no processor is left alone with one of them in the end
+LONGEST_FIRST = (
+    "system/test_tables_of_your_own.py",
+    "system/test_scheduler.py",
+    "system/test_ui.py",
+    "system/test_make.py",
+    "system/test_crashes.py",
+    "system/test_waiting.py",
+    "system/test_end_to_end.py",
+    "sql/test_any_order.py",
+)
+# their tests share what they start, and keep their order
+TOGETHER = ("test_scheduler.py", "test_ui.py", "test_make.py")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark each test as ``unit``, ``database``, or ``system``, by its folder and by the fixtures that it needs.
 
-    Tests of ``deploy`` are left out unless they are asked for.
+    Tests of ``deploy`` are left out unless they are asked for. What ``make test`` runs on several processors is sorted.
     """
     left_out = []
     for item in items:
-        folder = item.path.relative_to(TESTS).parts[0]
-        if folder == "system" or SYSTEM & {*item.fixturenames}:
+        path = item.path.relative_to(TESTS)
+        if path.parts[0] == "system" or {"metadata", "migrated"} & {*item.fixturenames}:
             item.add_marker("system")
-        elif folder == "sql" or DATABASE & {*item.fixturenames}:
+        elif path.parts[0] == "sql" or "server" in item.fixturenames:
             item.add_marker("database")
         else:
             item.add_marker("unit")
+        if path.name in TOGETHER:
+            item.add_marker(pytest.mark.xdist_group(path.name))
         if item.get_closest_marker("deploy") and "deploy" not in config.option.markexpr:
             left_out.append(item)
     config.hook.pytest_deselected(items=left_out)
+    places = {name: place for place, name in enumerate(LONGEST_FIRST)}
     items[:] = [item for item in items if item not in left_out]
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: places.get(item.path.relative_to(TESTS).as_posix(), len(places)))
 
 
 @pytest.fixture(scope="session")
 def server():
     """The tests' own server; what it holds need not outlive a crash of the machine."""
-    server = embedded.start(WORK / "postgres", fsync="off", synchronous_commit="off", full_page_writes="off")
+    server = embedded.start(WORK / "postgres", **servers.SETTINGS)
     yield server
-    server.cleanup()
+    servers.stop(server)
 
 
 @pytest.fixture(scope="session")
@@ -78,13 +94,11 @@ def database(server, template, monkeypatch):
     """A fresh database with the schema, which AIRFLOW_CONN_STREAMFLOW_DB names, as streamflow_ingest; see
     ``support.database.Database``.
     """
-    uri = embedded.uri(server, "streamflow_test", template=template, user="streamflow_ingest")
-    monkeypatch.setenv("AIRFLOW_CONN_STREAMFLOW_DB", uri)
-    database = Database(uri)
-    yield database
-    database.close()
-    with psycopg.connect(embedded.uri(server, "postgres"), autocommit=True) as admin:
-        admin.execute("drop database streamflow_test with (force)")
+    with servers.copied(server, "streamflow_test", template) as uri:
+        monkeypatch.setenv("AIRFLOW_CONN_STREAMFLOW_DB", uri)
+        database = Database(uri)
+        yield database
+        database.close()
 
 
 @pytest.fixture
@@ -97,10 +111,23 @@ def deliveries(tmp_path, monkeypatch) -> Path:
 
 
 @pytest.fixture(scope="session")
-def metadata(server):
+def migrated(server) -> str:
+    """Name of a template database that Airflow's metadata can begin as."""
+    uri = embedded.uri(server, "airflow_template", "+psycopg2")
+    subprocess.run(
+        ["airflow", "db", "migrate"],
+        env=os.environ | {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": uri},
+        check=True,
+        capture_output=True,
+    )
+    return "airflow_template"
+
+
+@pytest.fixture(scope="session")
+def metadata(server, migrated) -> None:
     """Airflow's metadata in a database of the tests' server."""
-    os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = embedded.uri(server, "airflow", "+psycopg2")
-    subprocess.run(["airflow", "db", "migrate"], check=True, capture_output=True)
+    uri = embedded.uri(server, "airflow", "+psycopg2", template=migrated)
+    os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = uri
 
 
 @pytest.fixture

@@ -598,6 +598,7 @@ def test_a_warning_does_not_hide_a_broken_rule(database, validate, lenient):
     assert not is_validated(database)
 
 
+@pytest.mark.slow
 def test_there_is_much_that_no_one_looks_for_garbage_in():
     """What gc.freeze is for: as long as Great Expectations makes so many objects that stay."""
     code = (

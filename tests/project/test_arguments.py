@@ -10,6 +10,8 @@ import pytest
 from ports import free_port
 from support.paths import ROOT
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("tool", "arguments"),

@@ -197,6 +197,7 @@ def test_the_image_is_of_the_version_that_is_required_and_by_the_lock():
     assert "apache-airflow-providers-celery==" in requirements
 
 
+@pytest.mark.slow
 def test_the_locked_celery_is_one_that_its_provider_can_import():
     command = [sys.executable, "-c", "import airflow.providers.celery.executors.celery_executor"]
     subprocess.run(command, check=True, capture_output=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from run_months import next_steps
+from streamflow import __version__
 from streamflow.months import Month
 from support.paths import ROOT
 
@@ -92,6 +93,11 @@ def test_the_readme_is_short_and_leads_to_every_page():
     assert len(README.read_text().splitlines()) < 150
     linked = {(ROOT / link.partition("#")[0]).resolve() for link in LINK.findall(prose(README))}
     assert {page for page in PAGES if page.parent.name != "bench"} - {README} <= linked
+
+
+def test_the_changelog_begins_with_the_packages_version():
+    headings = re.findall(r"^## (\S+), ", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert headings[0] == __version__
 
 
 def test_the_readme_shows_the_end_of_make_run(monkeypatch):

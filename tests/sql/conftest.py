@@ -7,21 +7,28 @@ import re
 import pytest
 
 import embedded
+from support import servers
 from support.database import Database
 from support.environment import WORK
 from support.paths import FIXTURES
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def without_roles():
     """A server that has none of the roles, as the embedded PostgreSQL of a checkout."""
-    server = embedded.start(WORK / "without_roles", fsync="off", synchronous_commit="off", full_page_writes="off")
+    server = embedded.start(WORK / "without_roles", **servers.SETTINGS)
     yield server
-    server.cleanup()
+    servers.stop(server)
+
+
+@pytest.fixture(scope="session")
+def restored() -> set[tuple[str, str]]:
+    """Which editions have been restored, on which server: into a database of which each test gets a copy."""
+    return set()
 
 
 @pytest.fixture
-def earlier(edition, upgrade, request, monkeypatch):
+def earlier(edition, upgrade, restored, request, monkeypatch):
     """The restored database, as the earlier version left it."""
     name, dump, user = f"streamflow_{edition}", (FIXTURES / f"{edition}.sql").read_text(), "streamflow_ingest"
     if upgrade == "prepare, without roles":
@@ -30,9 +37,12 @@ def earlier(edition, upgrade, request, monkeypatch):
     else:
         server = request.getfixturevalue("server")
         request.getfixturevalue("schema")  # which makes the roles
-    database = Database(embedded.uri(server, name, user=user), first_month="2024-01")
-    embedded.sql(server, dump, name)
+    if (edition, user) not in restored:
+        embedded.uri(server, f"{name}_template")
+        embedded.sql(server, dump, f"{name}_template")
+        restored.add((edition, user))
+    database = Database(servers.create(server, name, f"{name}_template", user), first_month="2024-01")
     monkeypatch.setenv("AIRFLOW_CONN_STREAMFLOW_DB", database.uri)
     yield database
     database.close()
-    embedded.sql(server, f"drop database {name} with (force);")
+    servers.drop(server, name)

@@ -8,6 +8,8 @@ from streamflow.tables import TABLES
 from support.builders import FEBRUARY, JANUARY, MARCH, delivery
 from support.database import Refused
 
+pytestmark = pytest.mark.fast
+
 
 def test_first_month_is_inserted_and_sealed(database):
     database.load_month(JANUARY, delivery("ann", "bob"))

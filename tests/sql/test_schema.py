@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 import install_schema
+from streamflow import __version__
 from streamflow.templating import migrations
 from support.database import Database
 from support.paths import ROOT

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 import embedded
+from streamflow import __version__
 from streamflow.tables import TABLES
 from support.database import Database
 from support.editions import APRIL, FEBRUARY, FILES, JANUARY, MARCH, RUNS, install, load
@@ -100,6 +101,12 @@ def test_a_month_is_restated_as_if_all_had_been_loaded_today(upgraded, server, s
     assert upgraded.query(f"{current} from current_deliveries") == today.query(f"{current} from current_deliveries")
     today.close()
     embedded.sql(server, "drop database streamflow_today with (force);")
+
+
+def test_the_ledger_names_the_version_that_sealed_a_month_from_then_on(upgraded):
+    load(upgraded, APRIL)
+    versions = dict(upgraded.query("select distinct as_of::text, package_version from deliveries"))
+    assert versions == {JANUARY: None, FEBRUARY: None, MARCH: None, APRIL: __version__}
 
 
 def test_another_first_month_is_refused(upgraded):

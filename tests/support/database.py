@@ -6,7 +6,7 @@ import csv
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import psycopg
@@ -30,7 +30,26 @@ def render(
 ) -> str:
     """Return a file of ``include/sql/`` as Airflow would send it."""
     folder = Month.parse(as_of).folder(first_month)
-    return render_task(path, as_of, table, run_id=run_id, restate=restate, folder=folder)
+    return _render(path, as_of, _Same(table), run_id, restate, folder, _Same(*TABLES.values()))
+
+
+class _Same:
+    """Tables as a key: equal if they are the same objects."""
+
+    def __init__(self, *tables: Table | None) -> None:
+        self.tables = tables
+
+    def __eq__(self, other: object) -> bool:
+        return [*map(id, self.tables)] == [*map(id, other.tables)]
+
+    def __hash__(self) -> int:
+        return hash((*map(id, self.tables),))
+
+
+@lru_cache(4096)
+def _render(path: str, as_of: str, table: _Same, run_id: str, restate: bool, folder: str, tables: _Same) -> str:
+    """A file as it is rendered for these TABLES, once."""
+    return render_task(path, as_of, table.tables[0], run_id=run_id, restate=restate, folder=folder)
 
 
 @cache

@@ -25,8 +25,10 @@ def dag():
 
 @cache
 def templates():
-    """The environment that its templates are rendered in; a worker makes one a task, which takes longer."""
-    return dag().get_template_env()
+    """The environment that its templates are rendered in; a worker makes one per task, which takes longer."""
+    environment = dag().get_template_env()
+    environment.from_string = cache(environment.from_string)
+    return environment
 
 
 class Refused(Exception):

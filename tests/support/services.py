@@ -19,6 +19,7 @@ import embedded
 from generate_deliveries import generate
 from ports import free_port
 from support.database import Database
+from support.environment import WORK
 from support.paths import ROOT
 
 DAG = "/api/v2/dags/streamflow_monthly_ingest"
@@ -136,12 +137,13 @@ def stop(services: subprocess.Popen) -> list[psutil.Process]:
 
 
 @contextmanager
-def running(server, schema: str, folder: Path, months: int, **environment: Any) -> Iterator[Airflow]:
+def running(server, schema: str, migrated: str, folder: Path, months: int, **environment: Any) -> Iterator[Airflow]:
     """Run what `make ui` starts, with home, databases, deliveries and a port of its own.
 
     Args:
         server: the tests' PostgreSQL.
         schema: the template of the data's database.
+        migrated: the template of Airflow's metadata.
         folder: an empty folder for everything; its name is part of the databases' names.
         months: how many month folders to deliver.
         environment: what to set besides.
@@ -154,7 +156,9 @@ def running(server, schema: str, folder: Path, months: int, **environment: Any) 
             "PORT": port,
             "AIRFLOW_HOME": folder / "airflow",
             # not the session's metadata, where other tests leave runs for the same dates
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": embedded.uri(server, f"airflow_{folder.name}", "+psycopg2"),
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": embedded.uri(
+                server, f"airflow_{folder.name}", "+psycopg2", template=migrated
+            ),
             "AIRFLOW_CONN_STREAMFLOW_DB": database.uri,
             "AIRFLOW_CONN_STREAMFLOW_FS": json.dumps({"conn_type": "fs", "extra": {"path": f"{folder}/deliveries"}}),
             "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
@@ -163,8 +167,10 @@ def running(server, schema: str, folder: Path, months: int, **environment: Any) 
             **environment,
         }.items():
             patch.setenv(name, str(value))
-        # it also writes airflow.cfg, with secrets that the services have to share
-        subprocess.run(["airflow", "db", "migrate"], check=True, capture_output=True)
+        # with secrets that the services have to share
+        (folder / "airflow").mkdir()
+        written = (WORK / "airflow" / "airflow.cfg").read_text()
+        (folder / "airflow" / "airflow.cfg").write_text(written.replace(f"{WORK}/airflow", f"{folder}/airflow"))
         # a folder of its own: logs and password in the checkout are the developer's
         command = [sys.executable, ROOT / "tools" / "ui.py", folder]
         services = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)

@@ -36,13 +36,14 @@ def webhook() -> Iterator[Webhook]:
 
 
 @pytest.fixture(scope="module")
-def airflow(server, schema, webhook, tmp_path_factory) -> Iterator[Airflow]:
+def airflow(server, schema, migrated, webhook, tmp_path_factory) -> Iterator[Airflow]:
     alerts = f'{{"conn_type": "http", "host": "{webhook.url}"}}'
     environment = {
         "AIRFLOW_CONN_STREAMFLOW_ALERTS": alerts,
         "AIRFLOW__STREAMFLOW__SEAL_WITHIN_DAYS": SEAL_WITHIN / (24 * 3600),
     }
-    with running(server, schema, tmp_path_factory.mktemp("scheduler"), len(MONTH_ENDS), **environment) as airflow:
+    folder = tmp_path_factory.mktemp("scheduler")
+    with running(server, schema, migrated, folder, len(MONTH_ENDS), **environment) as airflow:
         yield airflow
 
 

@@ -57,10 +57,9 @@ def test_any_order(folder):
     run_tests(folder, "sql/test_any_order.py")
 
 
-def test_bad_deliveries(folder):
-    run_tests(
-        folder, *(f"deliveries/test_{name}.py" for name in ("refused", "accepted", "changing", "bad_cells", "privacy"))
-    )
+@pytest.mark.parametrize("modules", [["refused"], ["accepted", "changing", "bad_cells", "privacy"]], ids=" ".join)
+def test_deliveries(folder, modules):
+    run_tests(folder, *(f"deliveries/test_{name}.py" for name in modules))
 
 
 def test_a_database_that_the_version_before_has_sealed_months_in(folder):

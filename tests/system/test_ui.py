@@ -29,10 +29,10 @@ LOG = "//*[@data-testid='virtualized-list']"
 
 
 @pytest.fixture(scope="module")
-def airflow(server, schema, tmp_path_factory) -> Iterator[Airflow]:
+def airflow(server, schema, migrated, tmp_path_factory) -> Iterator[Airflow]:
     """Three months; March's labels name a user twice."""
     folder = tmp_path_factory.mktemp("ui")
-    with running(server, schema, folder, months=3) as airflow:
+    with running(server, schema, migrated, folder, months=3) as airflow:
         labels = airflow.deliveries / "month_002" / "labels.csv"
         shutil.copy(labels, labels.with_suffix(".good"))
         with labels.open("a") as file:

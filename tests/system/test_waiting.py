@@ -5,12 +5,15 @@ from __future__ import annotations
 from support.services import running, wait_until
 
 
-def test_a_rescheduled_sensor_outlives_many_looks_and_passes_with_the_sixth_file(server, schema, tmp_path_factory):
+def test_a_rescheduled_sensor_outlives_many_looks_and_passes_with_the_sixth_file(
+    server, schema, migrated, tmp_path_factory
+):
     environment = {
         "AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE": False,
         "AIRFLOW__STREAMFLOW__POKE_INTERVAL": 5,  # as env.sh has it
     }
-    with running(server, schema, tmp_path_factory.mktemp("waiting"), months=1, **environment) as airflow:
+    folder = tmp_path_factory.mktemp("waiting")
+    with running(server, schema, migrated, folder, months=1, **environment) as airflow:
         labels = airflow.deliveries / "month_000" / "labels.csv"
         aside = labels.rename(labels.with_suffix(".aside"))
         run = airflow.trigger("2024-01-31")

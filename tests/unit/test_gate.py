@@ -13,6 +13,8 @@ from support.builders import FEBRUARY, JANUARY, MARCH, delivery
 from support.database import Database
 from support.run import Refused, Run
 
+pytestmark = pytest.mark.fast
+
 
 def report():
     return settings.report_path("streamflow_db", JANUARY, "changes.csv")

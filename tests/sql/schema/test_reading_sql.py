@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from support.builders import FEBRUARY, JANUARY, delivery
 from support.database import as_csv
+
+pytestmark = pytest.mark.fast
 
 
 def test_the_state_as_of_a_day(two_months):

@@ -20,6 +20,7 @@ from airflow.sdk import RetryAction
 from airflow.sdk.exceptions import ParamValidationError
 from airflow.serialization.serialized_objects import DagSerialization
 
+from streamflow import __version__
 from streamflow.refusal import NotYet, Refusal, TaskNotYet, TaskRefused
 from streamflow.tables import TABLES
 from support.paths import ROOT
@@ -106,6 +107,12 @@ def test_the_dag_is_described_and_a_month_that_waits_holds_up_no_other(dag):
     assert dag.max_active_runs == 16
     assert dag.catchup is False
     assert dag.start_date == pendulum.datetime(2024, 1, 1)
+
+
+def test_both_dags_show_the_packages_version(bag):
+    for dag in bag.dags.values():
+        assert f"streamflow {__version__}" in dag.tags
+        assert f"package {__version__}" in dag.doc_md
 
 
 def test_every_task_has_a_description_an_owner_and_retries(dag):
@@ -214,16 +221,19 @@ def test_the_scheduler_reads_the_same_schedule(stored):
     assert (stored.max_active_runs, stored.catchup) == (16, False)
 
 
+@pytest.mark.slow
 def test_parsing_takes_less_than_a_second(fresh):
     assert fresh["seconds"] < 1
 
 
+@pytest.mark.slow
 def test_parsing_imports_nothing_heavy(fresh):
     heavy = {"great_expectations", "pandas", "numpy", "scipy", "altair", "matplotlib", "pyarrow", "sklearn"}
     assert "streamflow" in fresh["modules"]
     assert heavy.intersection(fresh["modules"]) == set()
 
 
+@pytest.mark.slow
 def test_the_plugin_registers_the_timetable_and_the_preload_and_nothing_else(fresh):
     assert fresh["errors"] == {}
     assert "streamflow.timetable.MonthEndTimetable" in fresh["timetables"]
@@ -233,6 +243,7 @@ def test_the_plugin_registers_the_timetable_and_the_preload_and_nothing_else(fre
     assert "streamflow/preload.py" in listener
 
 
+@pytest.mark.slow
 def test_no_file_of_the_package_is_imported_twice(fresh):
     assert all(name.startswith("streamflow.") or name in ("streamflow", "streamflow_plugin") for name in fresh["own"])
     assert len(set(fresh["own"].values())) == len(fresh["own"])

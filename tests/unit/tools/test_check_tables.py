@@ -7,9 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from streamflow.tables import TABLES, TABLES_FOLDER
 from support.paths import ROOT
 from support.tables import edit
+
+pytestmark = pytest.mark.slow
 
 
 def run(tool: str, *arguments: str | Path, tables: Path) -> subprocess.CompletedProcess:

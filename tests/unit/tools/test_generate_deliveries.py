@@ -17,6 +17,8 @@ from generate_deliveries import generate
 from streamflow.tables import TABLES, TABLES_FOLDER
 from support.paths import ROOT
 
+pytestmark = pytest.mark.slow
+
 DEVICES = """
 about: the devices that each user watches on
 refers_to: users

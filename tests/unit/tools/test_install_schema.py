@@ -14,6 +14,8 @@ from support.database import Database
 from support.paths import ROOT
 from support.sealing import as_admin, assert_is_denied, run_of, tables_of
 
+pytestmark = pytest.mark.slow
+
 
 def test_installing_makes_the_owner_of_nothing_that_is_not_the_packages(january):
     """A function that acts as its owner, and a table that refers to users, both somebody else's."""

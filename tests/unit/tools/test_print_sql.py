@@ -12,6 +12,8 @@ from streamflow.tables import TABLES
 from support.database import render
 from support.paths import ROOT
 
+pytestmark = pytest.mark.slow
+
 MONTH = "2024-01-31"
 
 
