@@ -193,7 +193,7 @@ REFUSED = [
         "labels",
         edit(lambda rows: [row.append(row[1]) for row in rows]),
         ", line 1, column 3",
-        "each column once.\nFound 'churn_label' again.\n",
+        "each column once.\nFound 'churn_label' twice.\n",
         "correct the header",
     ),
     bad_file(
@@ -248,7 +248,7 @@ REFUSED = [
         "labels",
         replace(b"\n", b"\r"),
         "load",
-        ["month_001/labels.csv, line 1:\nExpected column names and a line feed.\nFound another file"],
+        ["month_001/labels.csv, line 1:\nExpected column names and a line feed.\nFound something else"],
     ),
     # its rows
     bad_row("a row too short", "labels", replace(b"SF-03,True", b"SF-03"), 4, "2 cells, found 1"),
