@@ -11,7 +11,7 @@ export DELIVERIES USERS PEERS ONLY HISTORY SCHEDULER BESIDE
 export PYTHONDONTWRITEBYTECODE :=
 
 WITH_SERVER = .venv/bin/python tools/embedded.py run
-PYTEST = .venv/bin/python -m pytest -n logical --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+PYTEST = .venv/bin/python -m pytest -n logical --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 
 .PHONY: help setup run test test-fast ui psql verify bench sql schema check-tables docs env deploy-check lint lock sample screenshots clean
 

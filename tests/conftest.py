@@ -42,7 +42,22 @@ LONGEST_FIRST = (
 TOGETHER = ("test_scheduler.py", "test_ui.py", "test_make.py")
 
 
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Give every processor the next test, and the tests of a file in TOGETHER to one of them.
+
+    xdist 3.8 has marks for groups (loadgroup), but pytest 9.2 does not take over the ids that it gives them.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return file if Path(file).name in TOGETHER else nodeid
+
+    return Scheduling(config, log)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark each test as ``unit``, ``database``, or ``system``, by its folder and by the fixtures that it needs.
 
@@ -57,8 +72,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker("database")
         else:
             item.add_marker("unit")
-        if path.name in TOGETHER:
-            item.add_marker(pytest.mark.xdist_group(path.name))
         if item.get_closest_marker("deploy") and "deploy" not in config.option.markexpr:
             left_out.append(item)
     config.hook.pytest_deselected(items=left_out)
