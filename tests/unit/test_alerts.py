@@ -100,7 +100,7 @@ def test_a_failed_run_says_what_failed_where_its_log_is_and_what_to_do(dags, web
         f"Log: {LOG}\n"
         "All tasks: https://airflow.example.com/dags/streamflow_monthly_ingest/runs/"
         "manual__2024-02-01T00%3A00%3A00%2B00%3A00\n"
-        "What to do: the end of the failed task's log says what was expected, what was found and what to do.\n"
+        "What to do: the end of the failed task's log says what was expected, what was found, and what to do.\n"
         "Then run the month again (clear the whole run, or trigger the month once more)."
     )
     own = [line for line in webhook.texts[0].splitlines() if "http" not in line]  # a link is not broken

@@ -45,7 +45,7 @@ def test_a_hostile_column_name_is_only_a_name(database, load, name):
         ("user_id," + "ä" * 32, "line 1, column 2:\nExpected .* 1 to 63 bytes.\nFound 'ä{32}'"),
         ("user_id,,churn_label", "line 1, column 2:\nExpected a printable name .*\nFound ''"),
         ("user_id,churn_label,", "line 1, column 3:\nExpected a printable name .*\nFound ''"),
-        ("user_id,churn_label,user_id", "line 1, column 3:\nExpected each column once.\nFound 'user_id' again"),
+        ("user_id,churn_label,user_id", "line 1, column 3:\nExpected each column once.\nFound 'user_id' twice"),
         ("USER_ID,Churn_Label", "line 1, column 1:\nExpected 'user_id'.\nFound 'USER_ID'."),
         ("user_id,churn_label,USER_ID", "line 1, column 3:\nExpected 'user_id'.\nFound 'USER_ID'"),
         ("user_id, churn_label ", "line 1, column 2:\nExpected 'churn_label'.\nFound ' churn_label '"),

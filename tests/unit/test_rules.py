@@ -48,7 +48,7 @@ UNIQUE = "expect_column_proportion_of_unique_values_to_be_between"
         (lambda suite: suite["expectations"].append("none"), ["expectations 7:", "Found 'none'."]),
         (
             lambda suite: suite["expectations"].append(suite["expectations"][4] | {"severity": "warning"}),
-            ["expectations 7 (expect_column_values_to_not_be_null):", "each rule once", "as number 5 as well."],
+            ["expectations 7 (expect_column_values_to_not_be_null):", "each rule once", "Found it also as number 5."],
         ),
         (
             lambda suite: suite["expectations"][0]["kwargs"].update(column_set=["user_id", "churn_label"]),

@@ -128,5 +128,5 @@ def test_the_tool_tells_what_is_wrong_with_the_bounds(folder):
     (folder / "bounds.json").unlink()
     done = run("check_tables", tables=folder)
     assert done.returncode == 1
-    assert paragraph(done.stderr).endswith("month before. Found no file.")
+    assert paragraph(done.stderr).endswith("previous month. Found no file.")
     assert done.stderr.startswith(f"{folder}/bounds.json:\n")
