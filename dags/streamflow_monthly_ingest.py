@@ -111,6 +111,7 @@ with DAG(
                 as_of=AS_OF,
                 suite=table.suite,
                 staged_sql="parts/staged_file.sql",
+                log_sql="parts/record_validation.sql",
                 passed_sql="parts/mark_validated.sql",
             )
             snapshot = SqlStepOperator(task_id="snapshot", doc_md=docs.SNAPSHOT, sql="tasks/snapshot.sql", table=table)

@@ -9,6 +9,7 @@
 {% include 'schema/tables.sql' %}
 {% include 'schema/migrations.sql' %}
 {% include 'schema/ledger.sql' %}
+{% include 'schema/validations.sql' %}
 {% include 'schema/assert_same_tables.sql' %}
 {% include 'schema/add_columns.sql' %}
 perform staging.assert_same_tables();

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import string
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -10,14 +12,12 @@ from streamflow import settings
 from streamflow.plain import printable, show
 from streamflow.rules import COLUMNS, QUERY
 
-# rules whose observed value describes the table, not a single row
-_ABOUT_THE_TABLE = frozenset(
-    (
-        "expect_column_mean_to_be_between",
-        "expect_column_proportion_of_non_null_values_to_be_between",
-        "expect_table_row_count_to_be_between",
-    )
-)
+# rules whose observed value describes the table, not a single row, and the name under which it is kept
+_ABOUT_THE_TABLE = {
+    "expect_column_mean_to_be_between": "mean",
+    "expect_column_proportion_of_non_null_values_to_be_between": "not_null",
+    "expect_table_row_count_to_be_between": "rows",
+}
 
 
 class Example(NamedTuple):
@@ -127,6 +127,57 @@ def profile(results: Any, left_out: Sequence[str]) -> dict[str, dict[str, float]
         if kind and column not in left_out and (value := result.result.get("observed_value")) is not None:
             found[kind][column] = float(value)
     return found
+
+
+def measured(result: Any) -> dict[str, Any] | None:
+    """Return what a rule on the table as a whole has measured, and between which bounds it should be.
+
+    Returns:
+        ``kind`` (``mean``, ``not_null`` or ``rows``), ``value``, ``min`` and ``max``, each None if there is none; None
+        for a rule of another kind.
+    """
+    config = result.expectation_config
+    if not (kind := _ABOUT_THE_TABLE.get(config.type)):
+        return None
+    return {
+        "kind": kind,
+        "value": _number(result.result.get("observed_value")),
+        "min": _number(config.kwargs.get("min_value")),
+        "max": _number(config.kwargs.get("max_value")),
+    }
+
+
+def as_json(results: Sequence[Any], lines: dict[str | None, list[int]], shows_values: bool) -> dict[str, str]:
+    """Return a suite's result as the log of validations keeps it: what has no delivered value, and the rest.
+
+    Args:
+        results: an ``ExpectationValidationResult`` per rule.
+        lines: the lines of the file that each user is in, as far as they are known.
+        shows_values: whether delivered values may be kept.
+
+    Returns:
+        ``result``, a JSON array with the finding of each rule, and what it has ``measured`` if it is one of the table
+        as a whole; ``delivered_values``, an object with what was ``found`` and the ``examples`` in words that have
+        values, by the rule's position, of the rules for which they are other words.
+    """
+    bare = [describe(result, lines, shows_values=False) for result in results]
+    rules = [finding._asdict() | {"measured": measured(result)} for finding, result in zip(bare, results, strict=True)]
+    values = {}
+    if shows_values:
+        for position, result in enumerate(results):
+            finding = describe(result, lines, shows_values=True)
+            if finding != bare[position]:
+                values[str(position)] = {"found": finding.found, "examples": finding.examples}
+    return {"result": json.dumps(rules), "delivered_values": json.dumps(values)}
+
+
+def _number(value: Any) -> float | None:
+    """Return a number that JSON can hold; None for NaN, infinity, and what is no number."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) else None
 
 
 def exception(result: Any) -> str:

@@ -18,7 +18,7 @@ from streamflow import settings
 from streamflow.bad_cells import find_lines
 from streamflow.compressed import as_csv
 from streamflow.drift import read_bounds, suite_parameters
-from streamflow.findings import Finding, describe, examples, exception, missing_columns, profile
+from streamflow.findings import Finding, as_json, describe, examples, exception, missing_columns, profile
 from streamflow.load import open_delivered
 from streamflow.page import write_page
 from streamflow.plain import printable
@@ -39,6 +39,7 @@ class ValidateOperator(BaseOperator):
         suite: path of the suite, in Great Expectations' serialized form.
         fs_conn_id: connection whose path holds the month folders; the file is read for the lines of broken rows.
         staged_sql: query for the staged file's record and the month before (templated).
+        log_sql: statement that adds the result to the log of validations, passed or failed (templated).
         passed_sql: statement that marks this file as validated when the suite has passed (templated).
         conn_id: connection of the database.
 
@@ -53,8 +54,8 @@ class ValidateOperator(BaseOperator):
         TaskNotYet: if the connection to the database was lost; retried.
     """
 
-    template_fields: Sequence[str] = ("as_of", "staged_sql", "passed_sql")
-    template_fields_renderers = {"staged_sql": "sql", "passed_sql": "sql"}
+    template_fields: Sequence[str] = ("as_of", "staged_sql", "log_sql", "passed_sql")
+    template_fields_renderers = {"staged_sql": "sql", "log_sql": "sql", "passed_sql": "sql"}
     template_ext: Sequence[str] = (".sql",)
 
     def __init__(
@@ -65,6 +66,7 @@ class ValidateOperator(BaseOperator):
         suite: str | Path,
         fs_conn_id: str,
         staged_sql: str,
+        log_sql: str,
         passed_sql: str,
         conn_id: str,
         **kwargs: Any,
@@ -75,6 +77,7 @@ class ValidateOperator(BaseOperator):
         self.suite = str(suite)
         self.fs_conn_id = fs_conn_id
         self.staged_sql = staged_sql
+        self.log_sql = log_sql
         self.passed_sql = passed_sql
         self.conn_id = conn_id
 
@@ -126,6 +129,8 @@ class ValidateOperator(BaseOperator):
             f"Checked: {dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC",
         ]
         write_page(page, title, facts, [describe(result, lines, shows_values) for result in results.results])
+        logged = {"file_sha256": sha256, "is_passed": not failures, "facts": facts}
+        hook.run(self.log_sql, parameters=logged | as_json(results.results, lines, shows_values))
         if failures:
             raise Refusal(
                 f"{title}: {len(failures)} of {len(results.results)} rules failed.",

@@ -298,6 +298,7 @@ def validate(database, deliveries):
             suite=suite or TABLES[table].suite,
             fs_conn_id="streamflow_fs",
             staged_sql=render("parts/staged_file.sql", as_of, TABLES[table]),
+            log_sql=render("parts/record_validation.sql", as_of, TABLES[table]),
             passed_sql=render("parts/mark_validated.sql", as_of, TABLES[table]),
             conn_id="streamflow_db",
         ).execute({})

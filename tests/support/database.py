@@ -242,7 +242,10 @@ class Database:
             return cursor.fetchall()
 
     def contents(self, ledger: bool = False) -> dict[str, list[tuple]]:
-        """Return everything that the contract speaks of: live, snapshots and, if asked for, the ledger."""
+        """Return everything that the contract speaks of: live, snapshots and, if asked for, the ledger.
+
+        ``public.validations`` is not part of it: that log gets a row for a refused file too (test_validations.py).
+        """
         relations = [table.name for table in TABLES.values()] + [table.snapshots for table in TABLES.values()]
         return {name: self.rows(name) for name in relations + (["deliveries"] if ledger else [])}
 

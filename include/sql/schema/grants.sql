@@ -25,6 +25,11 @@ begin
 
         grant usage on schema staging to streamflow_ingest;
         grant select, insert, update on staging.runs, staging.files to streamflow_ingest;
+        -- the time is the server's, and what was logged stays
+        grant select, insert (
+            as_of, table_name, run_id, file_name, file_bytes, file_sha256, delivered, is_passed, facts, result,
+            delivered_values
+        ) on public.validations to streamflow_ingest;
         grant select on
             staging.builds, public.deliveries, public.current_deliveries, public.sealed_months
         to streamflow_ingest;
@@ -57,7 +62,9 @@ begin
     end if;
 
     if to_regrole('streamflow_reader') is not null then
-        grant select on public.deliveries, public.current_deliveries, public.sealed_months to streamflow_reader;
+        grant select on
+            public.deliveries, public.current_deliveries, public.sealed_months, public.validations
+        to streamflow_reader;
         {%- for table in tables.values() %}
         grant select on public.{{ table.name }}, public.{{ table.snapshots }} to streamflow_reader;
         {%- endfor %}
