@@ -23,6 +23,9 @@ from streamflow.tables import TABLES, files_of
 
 log = logging.getLogger(__name__)
 
+MISSING = "missing"
+"""Key of the XCom that has what the last look has found missing, for the pages on months."""
+
 
 def shortest_interval() -> float:
     """Return the shortest safe interval, in seconds, between two checks of a task that leaves its slot in between.
@@ -89,6 +92,29 @@ def log_missing(log: Any, folder: str, missing: list[str]) -> None:
         log.info("  - %s", sentence)
 
 
+def tell_missing(task_instance: Any, missing: list[str]) -> None:
+    """Keep what a month folder lacks as an XCom of the waiting task; waiting goes on if that fails.
+
+    Args:
+        task_instance: the task's; None, as in a test of the sensor alone: it is not kept.
+        missing: a sentence per file.
+    """
+    if not hasattr(task_instance, "run_id"):
+        return
+    from airflow.sdk.execution_time.xcom import XCom
+
+    try:
+        XCom.set(
+            MISSING,
+            missing,
+            dag_id=task_instance.dag_id,
+            task_id=task_instance.task_id,
+            run_id=task_instance.run_id,
+        )
+    except Exception as error:
+        log.warning("What is missing could not be kept as an XCom: %s: %s", type(error).__name__, error)
+
+
 class MonthFolderTrigger(BaseTrigger):
     """Waits in the triggerer until a delivery is complete, or its deadline has passed.
 
@@ -128,6 +154,7 @@ class MonthFolderTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Sleep and check, until the delivery is complete or the deadline has passed."""
         deadline = dt.datetime.fromisoformat(self.deadline)
+        told = None
         while True:
             left = (deadline - dt.datetime.now(dt.UTC)).total_seconds()
             await asyncio.sleep(max(0, min(self.poke_interval, left)))
@@ -135,6 +162,9 @@ class MonthFolderTrigger(BaseTrigger):
             if not missing or dt.datetime.now(dt.UTC) >= deadline:
                 break
             log_missing(self.log, self.folder, missing)
+            if missing != told:
+                told = missing
+                await asyncio.to_thread(tell_missing, self.task_instance, missing)
         yield TriggerEvent(missing)
 
 
@@ -165,6 +195,7 @@ class MonthFolderSensor(FileSensor):
         """Return whether the delivery is complete, and log what it still lacks."""
         if missing := self._missing():
             log_missing(self.log, self.path, missing)
+            tell_missing(context.get("ti"), missing)
             return False
         self._log_whole()
         return True
