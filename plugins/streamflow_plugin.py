@@ -2,13 +2,13 @@
 
 from airflow.plugins_manager import AirflowPlugin
 
-from streamflow import preload
+from streamflow import preload, run_notes
 from streamflow.timetable import MonthEndTimetable
 
 
 class StreamflowPlugin(AirflowPlugin):
-    """The monthly timetable, and the listener that imports Great Expectations before the scheduler forks a task."""
+    """The monthly timetable, the notes of runs, and what a scheduler imports before it forks its first task."""
 
     name = "streamflow"
     timetables = [MonthEndTimetable]
-    listeners = [preload]
+    listeners = [preload, run_notes]

@@ -234,13 +234,14 @@ def test_parsing_imports_nothing_heavy(fresh):
 
 
 @pytest.mark.slow
-def test_the_plugin_registers_the_timetable_and_the_preload_and_nothing_else(fresh):
+def test_the_plugin_registers_the_timetable_and_the_listeners_and_nothing_else(fresh):
     assert fresh["errors"] == {}
     assert "streamflow.timetable.MonthEndTimetable" in fresh["timetables"]
     assert set(fresh["plugin"]) == {"timetables", "listeners"}
     assert fresh["plugin"]["timetables"] == ["<class 'streamflow.timetable.MonthEndTimetable'>"]
-    (listener,) = fresh["plugin"]["listeners"]
-    assert "streamflow/preload.py" in listener
+    preload, run_notes = fresh["plugin"]["listeners"]
+    assert "streamflow/preload.py" in preload
+    assert "streamflow/run_notes.py" in run_notes
 
 
 @pytest.mark.slow
