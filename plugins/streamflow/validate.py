@@ -25,6 +25,7 @@ from streamflow.plain import printable
 from streamflow.refusal import RUN_AGAIN, NotYet, Refusal, count, ends_task, wrap
 from streamflow.suite import run_suite
 from streamflow.tables import Table
+from streamflow.web.link import ValidationLink
 
 
 class ValidateOperator(BaseOperator):
@@ -57,6 +58,7 @@ class ValidateOperator(BaseOperator):
     template_fields: Sequence[str] = ("as_of", "staged_sql", "log_sql", "passed_sql")
     template_fields_renderers = {"staged_sql": "sql", "log_sql": "sql", "passed_sql": "sql"}
     template_ext: Sequence[str] = (".sql",)
+    operator_extra_links = (ValidationLink(),)
 
     def __init__(
         self,

@@ -75,7 +75,7 @@ def test_each_secret_goes_only_where_it_is_needed(services):
     airflow = {"init", "api-server", "scheduler", "dag-processor", "triggerer", "worker"}
     assert holders("POSTGRES_PASSWORD") == {"postgres", "init"}
     assert holders("AIRFLOW_UI_PASSWORD") == {"api-server"}
-    assert holders("STREAMFLOW_READER_PASSWORD") == {"init"}
+    assert holders("STREAMFLOW_READER_PASSWORD") == {"init", "api-server"}  # which shows the pages on months
     assert holders("STREAMFLOW_INGEST_PASSWORD") == RUNS_TASKS | {"init"}
     assert holders("REDIS_PASSWORD") == airflow | {"redis"}
     for name in ("AIRFLOW_FERNET_KEY", "AIRFLOW_JWT_SECRET", "AIRFLOW_API_SECRET", "AIRFLOW_DB_PASSWORD"):

@@ -275,7 +275,7 @@ def secrets_are_where_they_are_needed(stack: Stack, incoming: Path) -> str:
     expect(holders["POSTGRES_PASSWORD"] == {"postgres", "init"}, holders)
     expect(holders["AIRFLOW_UI_PASSWORD"] == {"api-server"}, holders)
     expect(holders["STREAMFLOW_INGEST_PASSWORD"] == {"init", "scheduler", "triggerer", "worker"}, holders)
-    expect(holders["STREAMFLOW_READER_PASSWORD"] == {"init"}, holders)
+    expect(holders["STREAMFLOW_READER_PASSWORD"] == {"init", "api-server"}, holders)
     return "none in image, labels or arguments; the administrator's in postgres and init only"
 
 

@@ -234,10 +234,10 @@ def test_parsing_imports_nothing_heavy(fresh):
 
 
 @pytest.mark.slow
-def test_the_plugin_registers_the_timetable_and_the_listeners_and_nothing_else(fresh):
+def test_the_plugin_registers_the_timetable_the_listeners_and_the_pages_and_nothing_else(fresh):
     assert fresh["errors"] == {}
     assert "streamflow.timetable.MonthEndTimetable" in fresh["timetables"]
-    assert set(fresh["plugin"]) == {"timetables", "listeners"}
+    assert set(fresh["plugin"]) == {"timetables", "listeners", "fastapi_apps", "external_views"}
     assert fresh["plugin"]["timetables"] == ["<class 'streamflow.timetable.MonthEndTimetable'>"]
     preload, run_notes = fresh["plugin"]["listeners"]
     assert "streamflow/preload.py" in preload

@@ -1,0 +1,16 @@
+-- What is sealed: the newest revision of each month and table.
+--
+-- takes:  the ledger
+-- leaves: a query with a row per month and table
+select
+    as_of,
+    table_name,
+    revision,
+    split_part(file_name, '/', 1) as folder,
+    delivered,
+    snapshot_rows,
+    cardinality(warnings) as warnings,
+    run_id,
+    sealed_at
+from public.current_deliveries
+order by as_of, table_name;
