@@ -32,6 +32,7 @@ LONGEST_FIRST = (
     "system/test_tables_of_your_own.py",
     "system/test_scheduler.py",
     "system/test_ui.py",
+    "system/test_web_ui.py",
     "system/test_make.py",
     "system/test_crashes.py",
     "system/test_waiting.py",
@@ -39,7 +40,7 @@ LONGEST_FIRST = (
     "sql/test_any_order.py",
 )
 # their tests share what they start, and keep their order
-TOGETHER = ("test_scheduler.py", "test_ui.py", "test_make.py")
+TOGETHER = ("test_scheduler.py", "test_ui.py", "test_web_ui.py", "test_make.py")
 
 
 @pytest.hookimpl(optionalhook=True)

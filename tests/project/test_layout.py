@@ -15,6 +15,7 @@ MIRRORS = {
     "unit": "plugins/streamflow/{}.py",
     "unit/dags": "dags/{}.py",
     "unit/tools": "tools/{}.py",
+    "unit/web": "plugins/streamflow/web/{}.py",
     "sql/schema": "include/sql/schema/{}.sql",
     "sql/tasks": "include/sql/tasks/{}.sql",
 }
@@ -37,6 +38,7 @@ def test_each_module_is_named_after_what_it_tests(folder):
         name = path.stem.removeprefix("test_")
         if folder.startswith("sql"):
             name = name.removesuffix("_sql")  # gate.py and gate.sql are tested in test_gate.py and test_gate_sql.py
+        name = name.removeprefix(f"{Path(folder).name}_")  # web/months.py is tested in test_web_months.py
         tested = MIRRORS[folder].format(name)
         assert (ROOT / tested).exists(), f"{path}: there is no {tested}"
 

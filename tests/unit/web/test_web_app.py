@@ -15,13 +15,13 @@ from fastapi.routing import APIRoute
 
 import embedded
 import install_schema
-from conftest import ROOT
-from delivery import Refused, Run
-from months import Database, as_csv
 from streamflow.tables import TABLES
 from streamflow.web import PREFIX
 from streamflow.web import database as reads
-from test_month import FEBRUARY, JANUARY, delivery
+from support.builders import FEBRUARY, JANUARY, delivery
+from support.database import as_csv
+from support.paths import ROOT
+from support.run import Refused, Run
 
 EXAMPLES = {"as_of": JANUARY, "table": "labels"}
 SCRIPT = "<script>document.title='owned'</script>"
@@ -90,13 +90,6 @@ def reader(airflow, monkeypatch) -> Visitor:
 
     monkeypatch.setattr(SimpleAuthManager, "is_authorized_dag", may_not_read_logs)
     return Visitor(airflow, "VIEWER")
-
-
-@pytest.fixture
-def january(database) -> Database:
-    """A database in which January is sealed."""
-    database.load_month(JANUARY, delivery("ann", "bob"))
-    return database
 
 
 @pytest.fixture

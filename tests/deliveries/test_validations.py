@@ -8,9 +8,9 @@ import psycopg
 import pytest
 
 import install_schema
-from delivery import Refused, Run
-from months import Database, as_csv
 from streamflow.tables import TABLES
+from support.database import Database, as_csv
+from support.run import Refused, Run
 
 JANUARY = "2024-01-31"
 LOG = (

@@ -15,11 +15,11 @@ import pytest
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 
-import axe
-import browser as chromium
-from browser import HEIGHT, WIDTH, Browser
-from conftest import ROOT
-from services import DAG, PATIENCE, Airflow, running, wait_until
+from support import axe
+from support import browser as chromium
+from support.browser import HEIGHT, WIDTH, Browser
+from support.paths import ROOT
+from support.services import DAG, PATIENCE, Airflow, running, wait_until
 
 pytestmark = pytest.mark.skipif(
     not (chromium.CHROMIUM and chromium.DRIVER),
@@ -40,15 +40,15 @@ ADDRESSES = [
 
 
 @pytest.fixture(scope="module")
-def airflow(server, schema, tmp_path_factory) -> Iterator[Airflow]:
+def airflow(server, schema, migrated, tmp_path_factory) -> Iterator[Airflow]:
     """Four months; March's labels name a user twice, April's have not come."""
     folder = tmp_path_factory.mktemp("web")
     users = {
-        "AIRFLOW__CORE__AUTH_MANAGER": "narrow_auth_manager.NarrowAuthManager",
+        "AIRFLOW__CORE__AUTH_MANAGER": "support.narrow_auth_manager.NarrowAuthManager",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin,reader:viewer,stranger:viewer",
         "PYTHONPATH": os.pathsep.join([str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")]),
     }
-    with running(server, schema, folder, months=4, **users) as airflow:
+    with running(server, schema, migrated, folder, months=4, **users) as airflow:
         airflow.folder = folder
         labels = airflow.deliveries / "month_002" / "labels.csv"
         shutil.copy(labels, labels.with_suffix(".good"))
