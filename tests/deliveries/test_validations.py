@@ -58,7 +58,7 @@ def test_a_validation_that_passes_is_logged(run):
     assert {rule["verdict"] for rule in logged["result"]} <= {"passed", "warning"}
     rows = next(rule for rule in logged["result"] if rule["rule"] == "expect_table_row_count_to_be_between")
     assert rows["measured"] == {"kind": "rows", "value": 2.0, "min": 1.0, "max": None}
-    assert logged["facts"][0] == "0 of 16 rules are broken, 0 warn."
+    assert logged["facts"][0] == "0 of 16 rules failed; 0 warnings."
 
 
 def test_one_that_fails_is_logged_too_and_changes_nothing_else(run):

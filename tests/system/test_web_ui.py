@@ -126,22 +126,29 @@ def test_a_run_is_named_after_its_month_by_its_note(airflow):
 
 def test_the_navigation_leads_to_the_months(browser, airflow):
     sign_in(browser, airflow, "admin")
-    before = browser.driver.current_window_handle
-    browser.click("//*[@data-testid='nav-sidebar']//a[contains(@href, '/streamflow/')]")
-    browser.until(lambda: len(browser.driver.window_handles) == 2, "no tab opens")
-    browser.driver.close()
-    (after,) = set(browser.driver.window_handles) - {before}
-    browser.driver.switch_to.window(after)
+    browser.click("//*[@data-testid='nav-sidebar']//*[@aria-label='StreamFlow']")
+    browser.driver.switch_to.frame(browser.see("//iframe"))
     said = browser.read("//main", JANUARY, FEBRUARY, MARCH, APRIL)
-    assert "waiting: labels.csv is not there" in said
+    assert "waiting: labels.csv is missing" in said
     assert "failed at labels.validate" in said
     assert "1 broken rule" in said
     resize(browser, WIDTH, HEIGHT)
     browser.take_picture("months")
 
 
+def test_links_between_the_pages_stay_in_the_frame(browser, airflow):
+    browser.click(f"//main//a[normalize-space()='{JANUARY}']")
+    browser.read("//h1", JANUARY)
+    browser.driver.switch_to.default_content()
+    browser.until(lambda: browser.driver.current_url.endswith(f"/months/{JANUARY}"), "the address is another one")
+    browser.driver.switch_to.frame(browser.see("//iframe"))
+    browser.click("//nav//a[normalize-space()='Months']")
+    browser.read("//h1", "Months")
+
+
 def test_a_link_out_of_the_pages_leads_to_the_run(browser, airflow):
     browser.click("//a[contains(., 'failed at labels.validate')]")
+    browser.driver.switch_to.default_content()
     browser.read("//*[@data-testid='header-card']//*[@data-testid='state-badge']", "Failed")
     assert "/dags/streamflow_monthly_ingest/runs/manual__" in browser.driver.current_url
     assert not browser.driver.find_elements("xpath", "//iframe")
@@ -150,13 +157,13 @@ def test_a_link_out_of_the_pages_leads_to_the_run(browser, airflow):
 def test_a_failing_task_leads_to_what_its_validation_has_found(browser, airflow):
     run = next(run for run, state in airflow.runs().items() if state == "failed")
     links = airflow.get(f"{DAG}/dagRuns/{run}/taskInstances/labels.validate/links")["extra_links"]
-    browser.open(f"/dags/streamflow_monthly_ingest/runs/{run}/tasks/labels.validate")
+    browser.open(f"/dags/streamflow_monthly_ingest/runs/{run}/tasks/labels.validate/details")
     link = browser.see("//a[contains(., 'Validation results')]")
     assert link.get_attribute("href") == links["Validation results"]
     browser.driver.get(link.get_attribute("href"))
     browser.read("//h1", "labels of 2024-03-31: failed")
     said = browser.read("//main", "2 of 51 rows", "values must be unique", "user_id 'SF-")
-    assert "1 of 6 rules are broken" in said
+    assert "1 of 6 rules failed" in said
     browser.take_picture("validation")
 
 

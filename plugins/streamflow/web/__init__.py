@@ -49,11 +49,12 @@ def base_path() -> str:
 
 FASTAPI_APP = {"name": "StreamFlow", "app": LazyApp(), "url_prefix": PREFIX}
 
-# Without url_route Airflow opens it in a tab of its own. With one it would be in a frame, whose sandbox lets no link
-# lead out of it: a run's page would open within the page, with another navigation beside the first.
+# With url_route Airflow shows the pages in a frame, beside its navigation. Without one, Airflow 3.3.2 makes a button of
+# the entry that leads nowhere (<button href="…">).
 EXTERNAL_VIEW = {
     "name": "StreamFlow",
     "href": f"{base_path()}{PREFIX}/",
+    "url_route": "streamflow",
     "destination": "nav",
     "nav_top_level": True,
 }

@@ -34,8 +34,8 @@ PAGES = Path(__file__).resolve().parents[3] / "include" / "pages"
 HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; "
-        "frame-ancestors 'self'"
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; form-action 'self'; "
+        "base-uri 'none'; frame-ancestors 'self'"
     ),
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
@@ -211,6 +211,12 @@ def user_history(
 def style() -> Response:
     """Return the stylesheet."""
     return Response((PAGES / "pages.css").read_text(), media_type="text/css")
+
+
+@router.get("/out.js")
+def script() -> Response:
+    """Return the one script: links to Airflow's own pages lead out of the frame that the pages are in."""
+    return Response((PAGES / "out.js").read_text(), media_type="text/javascript")
 
 
 def _months(session: Any) -> tuple[list[Any], bool]:
