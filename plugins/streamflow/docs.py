@@ -53,9 +53,8 @@ SNAPSHOT = (
     "previous snapshot. Lists the rows of sealed months that would change, if any. XCom: the counts."
 )
 GATE = (
-    "Audits the builds, read-only: all tables are valid, every row has its user, and no sealed snapshot would change "
-    "(or the run's param `restate` allows it). If another run has sealed a month since the builds, `seal` builds and "
-    "audits them again."
+    "Audits the builds: all tables are valid, every row has its user, and no sealed snapshot would change (or the run's "
+    "param `restate` allows it). If another run has sealed a month since, the snapshots are built again first."
 )
 SEAL = (
     "Publishes the builds in one short transaction: attaches them as the month's snapshots, applies the changes to "

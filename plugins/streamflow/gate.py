@@ -6,6 +6,7 @@ import csv
 import logging
 from collections.abc import Iterable, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from streamflow.drift import Key, read_bounds
 from streamflow.plain import as_cell, show
 from streamflow.refusal import RUN_AGAIN, Refusal, count, ends_task, wrap
 from streamflow.sql import SqlStepOperator
-from streamflow.tables import ROOT
+from streamflow.tables import ROOT, tables_of
+from streamflow.templating import last_row, render_task
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +24,7 @@ _MAX_EXAMPLES = 20  # lines of the log
 
 
 class GateOperator(SqlStepOperator):
-    """Pass the month, or say why not. Read-only.
+    """Pass the month, or say why not. If another run has sealed a month since the builds, they are built again first.
 
     Args:
         changes_sql: query for the changes that sealed months would get (templated).
@@ -45,8 +47,20 @@ class GateOperator(SqlStepOperator):
     @ends_task
     def execute(self, context: Any) -> dict[str, Any]:
         """Query the database, and decide."""
-        state = super().execute(context)
-        return audit(self.get_db_hook(), self.conn_id, state, context["params"]["restate"], self.changes_sql)
+        hook, state = self.get_db_hook(), super().execute(context)
+        restate = context["params"]["restate"]
+        if not state["is_current"]:
+            self.log.info("Another run has sealed a month since the snapshots were built: building them again.")
+            state = build_again(hook, state["as_of"], context["run_id"], restate)
+        return audit(hook, self.conn_id, state, restate, self.changes_sql)
+
+
+def build_again(hook: Any, as_of: str, run_id: str, restate: bool) -> dict[str, Any]:
+    """Repeat the tasks ``snapshot``, based on what is sealed now; return the row that ``tasks/gate.sql`` returns."""
+    sql = partial(render_task, as_of=as_of, run_id=run_id, restate=restate)
+    for table in tables_of(as_of).values():
+        hook.run(sql("tasks/snapshot.sql", table=table))
+    return hook.run(sql("tasks/gate.sql"), handler=last_row)
 
 
 def audit(hook: Any, conn_id: str, state: dict[str, Any], restate: bool, changes_sql: str) -> dict[str, Any]:

@@ -8,11 +8,11 @@ from typing import Any
 
 from airflow.sdk import Asset, AssetAlias
 
-from streamflow.gate import audit
+from streamflow.gate import audit, build_again
 from streamflow.refusal import NotYet, ends_task
 from streamflow.sql import SqlStepOperator
-from streamflow.tables import TABLES, Table, tables_of
-from streamflow.templating import last_row, render_task
+from streamflow.tables import TABLES, Table
+from streamflow.templating import render_task
 
 SEALED = AssetAlias("streamflow_snapshots")
 """Stands for the snapshot assets that a run has changed. A plain outlet would be updated by every run."""
@@ -84,7 +84,5 @@ class SealOperator(SqlStepOperator):
         restate = context["params"]["restate"]
         sql = partial(render_task, as_of=self.as_of, run_id=context["run_id"], restate=restate)
         hook = self.get_db_hook()
-        for table in tables_of(self.as_of).values():
-            hook.run(sql("tasks/snapshot.sql", table=table))
-        state: Any = hook.run(sql("tasks/gate.sql"), handler=last_row)
+        state = build_again(hook, self.as_of, context["run_id"], restate)
         self.sql = sql("tasks/seal.sql", gate=audit(hook, self.conn_id, state, restate, sql("parts/changed_cells.sql")))

@@ -118,6 +118,20 @@ def test_the_gate_says_where_the_month_stands(sealed, tmp_path, month, files, ki
     assert sealed.contents(ledger=True) == before
 
 
+def test_builds_that_another_run_has_overtaken_are_built_again(sealed, tmp_path):
+    sealed.build_month("2024-04-30", delivery("bob", "cid", watch_hours_30d=3))
+    outdated = sealed.gate("2024-04-30")
+    other = sealed.another()
+    other.load_month(MARCH, delivery("bob", "cid", "dot"))
+    other.close()
+    found = Run(sealed, "2024-04-30", tmp_path / "month_003").execute("gate")
+    assert (outdated["previous"], found["previous"]) == (FEBRUARY, MARCH)
+    assert found["builds"] != outdated["builds"]
+    sealed.seal("2024-04-30", gate=found)
+    rows = "select user_id from users_snapshots where as_of = '2024-04-30' order by 1"
+    assert sealed.query(rows) == [("ann",), ("bob",), ("cid",), ("dot",)]
+
+
 def test_the_gate_writes_nothing(sealed):
     sealed.build_month(JANUARY, delivery("ann", "bob", watch_hours_30d=7))
     read_only = Database(f"{sealed.uri}&options=-c%20default_transaction_read_only%3Don")

@@ -3,8 +3,8 @@
 -- Audits {{ as_of }} before it is published. Read-only.
 --
 -- takes:  the builds of {{ as_of }}, and their changes to sealed months
--- leaves: one row: the month's status, the builds that were audited, figures for warnings, rows without a user, and
---         changes to sealed months; fails unless all tables are validated and built
+-- leaves: one row: the month's status, the builds that were audited, whether they are current, figures for warnings,
+--         rows without a user, and changes to sealed months; fails unless all tables are validated and built
 {% include 'parts/session.sql' %}
 select staging.assert_built(date '{{ as_of }}', {{ run_id | literal }});
 
@@ -13,7 +13,7 @@ this_month as (select * from staging.builds where as_of = '{{ as_of }}'),
 
 month as (select * from this_month where table_name = '{{ root.name }}'),
 
--- if another run has sealed a month since the builds, they may not fit together: seal builds and audits them again
+-- if another run has sealed a month since the builds, they may not fit together, and are built again
 base as (
     select bool_and(base = (select count(*) from public.deliveries)) as is_current from this_month
 ),
@@ -95,6 +95,7 @@ select
         as new_tables,
     (select max(as_of)::text from same_files) as same_files_as,
     staging.builds_of(month.as_of) as builds,
+    (select is_current from base) as is_current,
     (
         select earlier.delivered from public.current_deliveries as earlier
         where earlier.as_of = month.previous and earlier.table_name = '{{ root.name }}'
