@@ -59,7 +59,7 @@ with DAG(
             False,
             type="boolean",
             title="Restate",
-            description="Allow changes to sealed months. Needed when corrected or late files would change them.",
+            description="Allow changes to sealed months without asking a person.",
         ),
     },
     template_searchpath=str(SQL_FOLDER),
@@ -88,6 +88,7 @@ with DAG(
         doc_md=docs.GATE,
         sql="tasks/gate.sql",
         changes_sql="parts/changed_cells.sql",
+        question_sql="parts/record_question.sql",
         trigger_rule="none_failed",  # a table is skipped in months before its first one
     )
     seal = SealOperator(task_id="seal", doc_md=docs.SEAL, sql="tasks/seal.sql", as_of=AS_OF, outlets=[SEALED])

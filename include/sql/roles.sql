@@ -63,7 +63,8 @@ begin
                     {%- for table in tables.values() %}
                     to_regclass('public.{{ table.name }}'), to_regclass('public.{{ table.snapshots }}'),
                     {%- endfor %}
-                    to_regclass('public.schema_migrations'), to_regclass('public.validations'), to_regclass('public.deliveries'),
+                    to_regclass('public.schema_migrations'), to_regclass('public.deliveries'),
+                    to_regclass('public.validations'), to_regclass('public.questions'),
                     to_regclass('public.current_deliveries'), to_regclass('public.sealed_months')
                 )
             )

@@ -10,6 +10,7 @@
 {% include 'schema/migrations.sql' %}
 {% include 'schema/ledger.sql' %}
 {% include 'schema/validations.sql' %}
+{% include 'schema/questions.sql' %}
 {% include 'schema/assert_same_tables.sql' %}
 {% include 'schema/add_columns.sql' %}
 perform staging.assert_same_tables();

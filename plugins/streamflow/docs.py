@@ -10,13 +10,14 @@ DAG = f"""
 
 The run is for the month that ends with its data interval, or on the date in the param **as_of**. Each table's snapshot
 is built in the schema `staging`; nothing reaches live or a snapshot unless all tables pass. A sealed month does not
-change unless the param **restate** is on.
+change unless a person approves it (*Required Actions*), or the param **restate** is on.
 
 * Trigger one month: ▶ with the param `as_of` (*Month end*), or with a logical date: a day in the middle of February
   means January in every time zone.
 * Load several: *Backfill* from the first day of the first month to the last day of the last one, with one active run
   at a time, so that no month comes late.
-* Correct a sealed month: replace its files, trigger it with `restate` on.
+* Correct a sealed month: replace its files, trigger it, and approve the change when the gate asks. With `restate` on,
+  it does not ask.
 
 The table `public.deliveries` shows what was loaded, and what it changed.
 
@@ -53,8 +54,9 @@ SNAPSHOT = (
     "previous snapshot. Lists the rows of sealed months that would change, if any. XCom: the counts."
 )
 GATE = (
-    "Audits the builds: all tables are valid, every row has its user, and no sealed snapshot would change (or the run's "
-    "param `restate` allows it). If another run has sealed a month since, the snapshots are built again first."
+    "Audits the builds: all tables are valid, and every row has its user. If a sealed snapshot would change and "
+    "`restate` is off, a person is asked (*Required Actions*). If another run has sealed a month since, the snapshots "
+    "are built again first."
 )
 SEAL = (
     "Publishes the builds in one short transaction: attaches them as the month's snapshots, applies the changes to "

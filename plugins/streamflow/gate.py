@@ -7,10 +7,20 @@ import logging
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from streamflow import settings
+from streamflow.approval import (
+    MAX_CELLS,
+    DecisionNeeded,
+    ask,
+    can_ask,
+    is_own_approval,
+    may_restate,
+    read_answer,
+)
 from streamflow.drift import Key, read_bounds
 from streamflow.plain import as_cell, show
 from streamflow.refusal import RUN_AGAIN, Refusal, count, ends_task, wrap
@@ -24,35 +34,88 @@ _MAX_EXAMPLES = 20  # lines of the log
 
 
 class GateOperator(SqlStepOperator):
-    """Pass the month, or say why not. If another run has sealed a month since the builds, they are built again first.
+    """Pass the month, ask a person, or say why not.
+
+    If sealed snapshots would change and the run does not have ``restate``, a person is asked (*Required Actions* in the
+    UI). The task waits in the state ``awaiting_input``, without a slot. The answer is about the builds of the question:
+    if there are others by then, they are audited, and if needed a person is asked again. Under ``airflow dags test`` no
+    one can answer, so the task fails.
+
+    If another run has sealed a month since the builds, they are built again first.
 
     Args:
         changes_sql: query for the changes that sealed months would get (templated).
+        question_sql: statement that adds a question to the log (templated).
         kwargs: arguments of SqlStepOperator.
 
     Returns (XCom):
-        What :func:`audit` returns.
+        What :func:`audit` returns, and ``approval`` (``by``, ``at``, ``why``) if a person has approved.
 
     Raises:
-        TaskRefused: if rows refer to no user, or if sealed snapshots would change without ``restate``.
+        TaskRefused: if rows refer to no user; if sealed snapshots would change and no one can be asked; if a person
+            rejects the month, or no one answers in time.
+        TaskAwaitingInput: if a person is asked.
     """
 
-    template_fields: Sequence[str] = (*SqlStepOperator.template_fields, "changes_sql")
-    template_fields_renderers = SqlStepOperator.template_fields_renderers | {"changes_sql": "sql"}
+    template_fields: Sequence[str] = (*SqlStepOperator.template_fields, "changes_sql", "question_sql")
+    template_fields_renderers = SqlStepOperator.template_fields_renderers | {
+        "changes_sql": "sql",
+        "question_sql": "sql",
+    }
 
-    def __init__(self, *, changes_sql: str, **kwargs: Any) -> None:
+    def __init__(self, *, changes_sql: str, question_sql: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.changes_sql = changes_sql
+        self.question_sql = question_sql
 
     @ends_task
     def execute(self, context: Any) -> dict[str, Any]:
-        """Query the database, and decide."""
-        hook, state = self.get_db_hook(), super().execute(context)
-        restate = context["params"]["restate"]
-        if not state["is_current"]:
-            self.log.info("Another run has sealed a month since the snapshots were built: building them again.")
-            state = build_again(hook, state["as_of"], context["run_id"], restate)
-        return audit(hook, self.conn_id, state, restate, self.changes_sql)
+        """Query the database, and decide or ask a person."""
+        return self._decide(context, self._current(context, super().execute(context)))
+
+    @ends_task
+    def execute_complete(self, context: Any, event: dict[str, Any], builds: str) -> dict[str, Any]:
+        """Continue with a person's answer.
+
+        Args:
+            context: Airflow's task context.
+            event: the answer as Airflow passes it on.
+            builds: the builds that the question was about.
+        """
+        approval = read_answer(event)
+        state = self._current(context, self.get_db_hook().run(self.sql, handler=last_row))
+        if is_own_approval(context, approval):
+            self.log.warning("%s has started the run, so someone else has to approve it.", approval.by)
+        elif state["builds"] != builds:
+            self.log.warning("The snapshots have been built again since the question was asked.")
+        else:
+            self.log.info("Approved by %s: %s", approval.by, approval.why or "no reason given")
+            return self._audit(state, restate=True) | {"approval": approval.as_xcom()}
+        return self._decide(context, state)
+
+    def _current(self, context: Any, state: Any) -> dict[str, Any]:
+        """Return what ``tasks/gate.sql`` says of the builds, after they are built again if that is needed."""
+        if state["is_current"]:
+            return state
+        self.log.info("Another run has sealed a month since the snapshots were built: building them again.")
+        return build_again(self.get_db_hook(), state["as_of"], context["run_id"], context["params"]["restate"])
+
+    def _decide(self, context: Any, state: dict[str, Any]) -> dict[str, Any]:
+        """Return what the audit returns, or ask a person if there is something to decide."""
+        try:
+            return self._audit(state, may_restate(context))
+        except DecisionNeeded as raised:
+            needed = raised
+        if not can_ask(context):
+            raise needed.refusal(context, state["as_of"])
+        for line in needed.lines:
+            self.log.warning("%s", line)
+        self.get_db_hook().run(self.question_sql, parameters=needed.as_parameters(state["builds"]))
+        self.log.info("Waiting for a person's answer (Required Actions).")
+        ask(context, state["as_of"], needed, state["builds"])
+
+    def _audit(self, state: dict[str, Any], restate: bool) -> dict[str, Any]:
+        return audit(self.get_db_hook(), self.conn_id, state, restate, self.changes_sql)
 
 
 def build_again(hook: Any, as_of: str, run_id: str, restate: bool) -> dict[str, Any]:
@@ -79,22 +142,26 @@ def audit(hook: Any, conn_id: str, state: dict[str, Any], restate: bool, changes
         for each thing that is unusual but allowed. ``builds``: the builds that passed; ``seal`` publishes no others.
 
     Raises:
-        Refusal: if rows refer to no user, or if sealed snapshots would change without ``restate``.
+        Refusal: if rows refer to no user.
+        DecisionNeeded: if sealed snapshots would change, and may not.
     """
     report = settings.report_path(conn_id, state["as_of"], "changes.csv")
     report.unlink(missing_ok=True)  # written by an earlier attempt
     changes: list[dict[str, Any]] = state["sealed_changes"]
     examples: list[str] = []
+    cells: list[Sequence[Any]] = []
     if changes and settings.shows_values():
         with closing(hook.get_conn()) as connection, connection.cursor(name="changes") as rows:
             connection.execute("set local datestyle = 'ISO'")
-            examples = write_changes(rows.execute(changes_sql), report)
+            all_cells = iter(rows.execute(changes_sql))
+            cells = [*islice(all_cells, MAX_CELLS)]
+            examples = write_changes(chain(cells, all_cells), report)
     if state["orphans"]:
         raise _orphans(state["orphans"])
     if changes and not restate:
-        raise _would_change(state, examples, report)
-    for line in _list(changes):
-        log.info("Restating%s", line.removeprefix("  -"))
+        raise _would_change(state, examples, cells, report)
+    for change in _list(changes):
+        log.info("Restating %s", change)
     warnings = _warnings(state, read_bounds(ROOT.name))
     for line in (line for warning in warnings for line in wrap(warning)):
         log.warning("%s", line)
@@ -157,7 +224,7 @@ def _kind(state: dict[str, Any]) -> str:
 
 def _list(changes: list[dict[str, Any]]) -> list[str]:
     return [
-        f"  - {change['as_of']} {change['table_name']}: {count(change['row_count'], 'row')} {change['what']}"
+        f"{change['as_of']} {change['table_name']}: {count(change['row_count'], 'row')} {change['what']}"
         for change in changes
     ]
 
@@ -177,7 +244,9 @@ def _orphans(orphans: list[dict[str, Any]]) -> Refusal:
     )
 
 
-def _would_change(state: dict[str, Any], examples: list[str], report: Path) -> Refusal:
+def _would_change(
+    state: dict[str, Any], examples: list[str], cells: list[Sequence[Any]], report: Path
+) -> DecisionNeeded:
     as_of = state["as_of"]
     why = f"{as_of} is late"
     if state["is_sealed"]:
@@ -189,10 +258,4 @@ def _would_change(state: dict[str, Any], examples: list[str], report: Path) -> R
         shown = []  # only the list of columns that a file leaves out changes, and no row
     else:
         shown = ["Users and values are not shown (AIRFLOW__STREAMFLOW__SHOW_VALUES)."]
-    return Refusal(
-        f"Sealed snapshots would change: {why}.",
-        *_list(state["sealed_changes"]),
-        *shown,
-        "Nothing was written.",
-        to_do=f"if this is intended, run the month with the params as_of={as_of} and restate=true.",
-    )
+    return DecisionNeeded(f"Sealed snapshots would change: {why}.", _list(state["sealed_changes"]), shown, cells)

@@ -8,6 +8,7 @@ from typing import Any
 
 from airflow.sdk import Asset, AssetAlias
 
+from streamflow.approval import DecisionNeeded, may_restate
 from streamflow.gate import audit, build_again
 from streamflow.refusal import NotYet, ends_task
 from streamflow.sql import SqlStepOperator
@@ -85,4 +86,8 @@ class SealOperator(SqlStepOperator):
         sql = partial(render_task, as_of=self.as_of, run_id=context["run_id"], restate=restate)
         hook = self.get_db_hook()
         state = build_again(hook, self.as_of, context["run_id"], restate)
-        self.sql = sql("tasks/seal.sql", gate=audit(hook, self.conn_id, state, restate, sql("parts/changed_cells.sql")))
+        try:
+            passed = audit(hook, self.conn_id, state, may_restate(context), sql("parts/changed_cells.sql"))
+        except DecisionNeeded as needed:  # an approval was about the builds before
+            raise needed.refusal(context, self.as_of) from None
+        self.sql = sql("tasks/seal.sql", gate=passed)

@@ -74,6 +74,21 @@ def seal_within_days() -> float | None:
     return conf.getfloat(SECTION, "seal_within_days", fallback=0.0) or None
 
 
+def asks() -> bool:
+    """Whether the gate asks a person if sealed snapshots would change. If not, it fails."""
+    return conf.getboolean(SECTION, "ask", fallback=True)
+
+
+def four_eyes() -> bool:
+    """Whether a second person has to approve a restatement: also with ``restate``, and not who started the run."""
+    return conf.getboolean(SECTION, "four_eyes", fallback=False)
+
+
+def approval_timeout() -> float | None:
+    """Seconds to wait for a person's answer before the month fails; None, the default: it waits."""
+    return conf.getfloat(SECTION, "approval_timeout", fallback=0.0) or None
+
+
 def max_file_bytes() -> int:
     """Largest size of a delivered file, in bytes; the default is enough for about ten million users."""
     return conf.getint(SECTION, "max_file_bytes", fallback=2 * 1024**3)

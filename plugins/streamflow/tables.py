@@ -32,7 +32,9 @@ SUITE = "expectations.json"
 
 Type = Literal["text", "boolean", "integer", "bigint", "numeric", "date"]
 _LONGEST = len("_20240131_build_pkey")  # the longest suffix that the pipeline adds to a table's name
-_TAKEN = frozenset(("deliveries", "current_deliveries", "sealed_months", "schema_migrations", "validations"))
+_TAKEN = frozenset(
+    ("deliveries", "current_deliveries", "sealed_months", "schema_migrations", "validations", "questions")
+)
 # names of the columns, rows, and variables in the pipeline's SQL
 _RESERVED = frozenset(
     ("user_id", "as_of", "source_as_of", "what", "names", "month", "before", "is_delivered", "state", "sealed")

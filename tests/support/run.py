@@ -80,6 +80,7 @@ class Run:
         context = {
             "params": {"as_of": self.as_of, "restate": False},
             "run_id": self.database.run_id,
+            "dag_run": SimpleNamespace(triggering_user_name="dag_test"),  # no one can be asked
             "task": task,
             "ti": SimpleNamespace(xcom_pull=self.xcoms.get),
         }

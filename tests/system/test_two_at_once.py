@@ -82,6 +82,7 @@ def run_task(
     context = {
         "params": {"as_of": month, "restate": restate},
         "run_id": database.run_id,
+        "dag_run": SimpleNamespace(triggering_user_name="dag_test"),  # no one can be asked
         "task": task,
         "ti": SimpleNamespace(xcom_pull=pull),
         "outlet_events": MagicMock(),

@@ -90,7 +90,7 @@ def test_the_form_says_what_the_params_mean_and_takes_no_wrong_date(browser):
     browser.click("//button[@data-testid='trigger-dag-button']")
     said = browser.read(DIALOG, "Month end", "Restate")
     assert "Last day of the month to load (2024-01-31). If empty, the data interval decides." in said
-    assert "Allow changes to sealed months" in said
+    assert "Allow changes to sealed months without asking a person" in said
     assert "Month end\n*" not in said  # it may stay empty
     assert browser.see(SUBMIT).is_enabled()
     browser.type("//*[@id='element_as_of']", "31.1.2024")

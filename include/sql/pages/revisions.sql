@@ -19,7 +19,10 @@ select
     warnings,
     profile,
     run_id,
-    sealed_at
+    sealed_at,
+    approved_by,
+    approved_at,
+    approval_reason
 from public.deliveries
 where as_of = $1
 order by table_name, revision;

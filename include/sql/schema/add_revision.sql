@@ -1,7 +1,7 @@
 -- Writes a revision of a month's table to the ledger. The facts about the file come from the staged file if it is the
 -- run's own month, otherwise from the previous revision.
 create or replace function staging.add_revision(
-    month date, of_table text, counts staging.counts, run text, is_staged boolean, odd text[]
+    month date, of_table text, counts staging.counts, run text, is_staged boolean, odd text[], approval jsonb
 ) returns void
 language sql set search_path = pg_catalog, pg_temp as $$
     with
@@ -29,7 +29,7 @@ language sql set search_path = pg_catalog, pg_temp as $$
     insert into public.deliveries (
         as_of, table_name, revision, file_name, file_bytes, file_sha256, not_delivered,
         delivered, inserted, updated, unchanged, carried_forward, snapshot_rows, snapshot_checksum,
-        warnings, profile, columns, run_id, package_version
+        warnings, profile, columns, run_id, package_version, approved_by, approved_at, approval_reason
     )
     select
         month,
@@ -50,6 +50,9 @@ language sql set search_path = pg_catalog, pg_temp as $$
         file.profile,
         staging.columns_of(of_table),
         run,
-        '{{ package_version }}'
+        '{{ package_version }}',
+        approval ->> 'by',
+        (approval ->> 'at')::timestamptz,
+        approval ->> 'why'
     from file
 $$;

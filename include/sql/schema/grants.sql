@@ -30,6 +30,7 @@ begin
             as_of, table_name, run_id, file_name, file_bytes, file_sha256, delivered, is_passed, facts, result,
             delivered_values
         ) on public.validations to streamflow_ingest;
+        grant select, insert (as_of, run_id, builds, reason, details, cells) on public.questions to streamflow_ingest;
         grant select on
             staging.builds, public.deliveries, public.current_deliveries, public.sealed_months
         to streamflow_ingest;
@@ -63,7 +64,7 @@ begin
 
     if to_regrole('streamflow_reader') is not null then
         grant select on
-            public.deliveries, public.current_deliveries, public.sealed_months, public.validations
+            public.deliveries, public.current_deliveries, public.sealed_months, public.validations, public.questions
         to streamflow_reader;
         {%- for table in tables.values() %}
         grant select on public.{{ table.name }}, public.{{ table.snapshots }} to streamflow_reader;

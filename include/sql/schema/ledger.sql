@@ -26,6 +26,9 @@ create table if not exists public.deliveries (
     columns text[] not null,
     checksum_version integer not null default 1 check (checksum_version = 1),
     package_version text,
+    approved_by text,
+    approved_at timestamptz,
+    approval_reason text,
     primary key (as_of, table_name, revision),
     check (delivered = inserted + updated + unchanged),
     check (snapshot_rows = delivered + carried_forward)
@@ -52,6 +55,11 @@ next month with';
 comment on column public.deliveries.package_version is
 'the version of the package that sealed this revision; NULL if that was before the ledger kept it';
 
+comment on column public.deliveries.approved_by is
+'the person who approved this revision when the gate asked; NULL if no one was asked';
+comment on column public.deliveries.approval_reason is
+'why, in the words of that person; may be empty';
+
 -- A column that came later counts as not delivered by earlier files.
 create or replace view public.current_deliveries as
 with
@@ -73,6 +81,7 @@ select distinct on (as_of, table_name)
     as_of, table_name, revision, file_name, file_bytes, file_sha256,
     left_out as not_delivered,
     delivered, inserted, updated, unchanged, carried_forward, snapshot_rows, snapshot_checksum,
-    run_id, sealed_at, warnings, profile, columns, checksum_version, package_version
+    run_id, sealed_at, warnings, profile, columns, checksum_version, package_version,
+    approved_by, approved_at, approval_reason
 from ledger
 order by as_of asc, table_name asc, revision desc;

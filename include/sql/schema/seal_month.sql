@@ -1,6 +1,7 @@
 -- Publishes a month. This is the only way to change what is sealed. The caller needs only the right to call it. It
 -- attaches tables that only the owner could create and has counted, checks every sealed month that it changes, and
--- writes the ledger. For a month in order it takes milliseconds, whatever its size.
+-- writes the ledger. A sealed month changes only if the run restates, or if a person has approved exactly these builds
+-- (`audit` is the gate's result). For a month in order it takes milliseconds, whatever its size.
 create or replace function staging.seal_month(month date, run text, restate boolean, audit jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp set datestyle = 'ISO' as $$
 declare
@@ -9,6 +10,7 @@ declare
     changed date[];
     counts staging.counts;
     warnings text[] := array(select jsonb_array_elements_text(audit -> 'warnings'));
+    may_change boolean := restate or audit -> 'approval' is not null;
 begin
     -- at any other level, it would not see months that were sealed in the meantime
     perform staging.assert_true(
@@ -42,12 +44,13 @@ begin
     loop
         execute format('select staging.apply_changes_%s($1, $2)', build.table_name)
         into changed using month, build.is_sealed;
-        perform staging.assert_true(restate or changed = '{}', 'sealed snapshots would change');
+        perform staging.assert_true(may_change or changed = '{}', 'sealed snapshots would change');
         if not build.is_sealed then
             perform staging.attach_build(month, build.table_name);
             perform staging.add_revision(
                 month, build.table_name, build.counts, run, true,
-                case when build.table_name = '{{ root.name }}' then warnings else '{}' end
+                case when build.table_name = '{{ root.name }}' then warnings else '{}' end,
+                audit -> 'approval'
             );
         end if;
 
@@ -101,7 +104,7 @@ begin
             );
             if
                 sealed.as_of = any(changed)
-                or sealed.as_of = month and restate
+                or sealed.as_of = month and may_change
                 and (
                     sealed.file_sha256, sealed.delivered, sealed.snapshot_rows, sealed.is_provable,
                     sealed.snapshot_checksum
@@ -113,7 +116,8 @@ begin
             then
                 perform staging.add_revision(
                     sealed.as_of, build.table_name, counts, run, sealed.as_of = month,
-                    case when build.table_name = '{{ root.name }}' then warnings else '{}' end
+                    case when build.table_name = '{{ root.name }}' then warnings else '{}' end,
+                    audit -> 'approval'
                 );
             end if;
         end loop;

@@ -24,6 +24,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from streamflow import settings
+from streamflow.approval import MAX_CELLS
 from streamflow.tables import TABLES, Table, tables_of
 from streamflow.web.database import NothingLoadedError, UnavailableError, reading
 from streamflow.web.months import STATES, all_tables, changes_of_revision, month_statuses, number
@@ -172,6 +173,38 @@ def validation(
         row=row,
         findings=findings,
         has_hidden_values=bool(row["delivered_values"]) and not with_values,
+        known_runs=existing_runs(session, {row["run_id"]}) if with_runs else set(),
+    )
+
+
+@router.get("/questions/{as_of}")
+def question(
+    request: Request,
+    as_of: dt.date,
+    session: SessionDep,
+    with_values: SeesValues,
+    with_runs: SeesRuns,
+    run: Annotated[str | None, Query(max_length=1000)] = None,
+) -> HTMLResponse:
+    """Show the newest question about a month, or that of a run: what would change if a person approves it."""
+    rows = []
+    try:
+        with reading() as query:
+            rows = query("question", as_of, _text(run))
+    except NothingLoadedError:
+        pass
+    if not rows:
+        raise HTTPException(404, f"No one has been asked about {as_of}.")
+    (row,) = rows
+    newest = newest_runs(session).get(str(as_of)) if with_runs else None
+    return _page(
+        request,
+        "question.html",
+        as_of=str(as_of),
+        row=row,
+        max_cells=MAX_CELLS,
+        with_values=with_values,
+        is_open=bool(newest and newest.run_id == row["run_id"] and newest.asks),
         known_runs=existing_runs(session, {row["run_id"]}) if with_runs else set(),
     )
 

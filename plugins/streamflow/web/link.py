@@ -1,4 +1,4 @@
-"""The link from a validation's task to what it has found."""
+"""Links from Airflow's UI to the pages."""
 
 from __future__ import annotations
 
@@ -8,6 +8,17 @@ from urllib.parse import quote
 from airflow.sdk import BaseOperatorLink, conf
 
 from streamflow.web import PREFIX
+
+
+def page_url(page: str, run_id: str) -> str:
+    """Return the address of a page for a run.
+
+    Args:
+        page: the page's path, below the pages' own.
+        run_id: the run.
+    """
+    base = (conf.get("api", "base_url", fallback=None) or "").rstrip("/")
+    return f"{base}{PREFIX}/{page}?run={quote(run_id, safe='')}"
 
 
 class ValidationLink(BaseOperatorLink):
@@ -22,6 +33,4 @@ class ValidationLink(BaseOperatorLink):
             operator: a ``ValidateOperator``, rendered.
             ti_key: what names the task instance.
         """
-        base = (conf.get("api", "base_url", fallback=None) or "").rstrip("/")
-        page = f"{base}{PREFIX}/validations/{operator.as_of}/{operator.table.name}"
-        return f"{page}?run={quote(ti_key.run_id, safe='')}"
+        return page_url(f"validations/{operator.as_of}/{operator.table.name}", ti_key.run_id)

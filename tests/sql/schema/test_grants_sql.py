@@ -15,6 +15,7 @@ from support.sealing import as_admin, assert_is_denied, seal_january, tables_of
 LIVE = list(TABLES)
 SNAPSHOTS = [table.snapshots for table in TABLES.values()]
 VIEWS = ["deliveries", "current_deliveries", "sealed_months"]
+LOGS = ["validations", "questions"]
 FUNCTIONS = [*(f"{table}_as_of('2024-02-15')" for table in TABLES), "user_history('ann')"]
 
 
@@ -63,12 +64,17 @@ def test_the_reader_reads(reader, relation):
     assert count > 0
 
 
+@pytest.mark.parametrize("relation", LOGS)
+def test_the_reader_reads_the_logs(reader, relation):
+    assert reader.query(f"select * from {relation}") == []
+
+
 @pytest.mark.parametrize(
     "statement",
     [
         *(
             statement.format(table)
-            for table in (*LIVE, *SNAPSHOTS, "deliveries")
+            for table in (*LIVE, *SNAPSHOTS, *LOGS, "deliveries")
             for statement in ("delete from {}", "truncate {} cascade", "insert into {} default values")
         ),
         "update labels set churn_label = false",
@@ -121,6 +127,14 @@ def test_the_reader_writes_nothing_and_does_not_see_staging(sealed, reader, stat
         "create trigger mine before insert on labels execute function suppress_redundant_updates_trigger()",
         "create rule mine as on insert to labels do instead nothing",
         "create table staging.mine (user_id text references public.users)",
+        # what was logged, and when
+        *(
+            statement.format(log)
+            for log in LOGS
+            for statement in ("update {} set run_id = 'mine'", "delete from {}", "truncate {}")
+        ),
+        "insert into questions (asked_at) values ('2024-01-01')",
+        "update deliveries set approved_by = 'ben'",
         "drop view sealed_months",
         "drop function users_as_of(date)",
         "update labels_snapshots set churn_label = false",

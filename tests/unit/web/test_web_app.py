@@ -19,6 +19,7 @@ import install_schema
 from streamflow.tables import TABLES
 from streamflow.web import PREFIX
 from streamflow.web import database as reads
+from support.asking import Gate
 from support.builders import FEBRUARY, JANUARY, delivery
 from support.database import as_csv
 from support.paths import ROOT
@@ -107,6 +108,14 @@ def failed(database, deliveries) -> Run:
     return run
 
 
+@pytest.fixture
+def asked(january, monkeypatch) -> None:
+    """Other files for January, with a script in them: a person is asked whether they may be published."""
+    script = {"users": as_csv([{"user_id": "ann", "user_gender": SCRIPT}], ["user_id", *TABLES["users"].columns])}
+    january.build_month(JANUARY, delivery("ann", watch_hours_30d=7) | script)
+    Gate(january, monkeypatch).asks()
+
+
 # who may look
 
 
@@ -115,7 +124,7 @@ def test_no_page_is_for_strangers(airflow, january):
     from streamflow.web.app import create_app
 
     routes = create_app().routes
-    assert len(routes) >= 7
+    assert len(routes) >= 8
     for route in routes:
         assert isinstance(route, APIRoute), f"{route} is not covered by the app's dependencies"
         assert route.methods == {"GET"}
@@ -156,7 +165,8 @@ def test_every_answer_says_what_a_browser_may_do_with_it(airflow, january):
 
 
 def test_pages_have_one_script_and_nothing_inline(viewer, failed):
-    for path in ("/", f"/months/{JANUARY}", f"/validations/{JANUARY}/users", "/tables/users", "/users?user_id=ann"):
+    addresses = (f"/months/{JANUARY}", f"/validations/{JANUARY}/users", "/tables/users", "/users?user_id=ann")
+    for path in ("/", *addresses):
         page = viewer.read(path)
         (script,) = re.findall("<script[^>]*>[^<]*<", page)
         assert re.fullmatch(r'<script src="[./]+/out\.js" defer><', script)
@@ -264,6 +274,38 @@ def test_links_are_relative_wherever_airflow_is_served(airflow, viewer, january)
     assert 'href="./style.css"' in viewer.read("/")
 
 
+def test_a_question_shows_what_would_change(viewer, asked):
+    page = viewer.read(f"/questions/{JANUARY}")
+    assert "may this be published?" in page
+    assert "Sealed snapshots would change: different files for 2024-01-31, which is sealed." in page
+    assert "2024-01-31 usage_agg_30d: 1 row changed" in page
+    assert "<td>watch_hours_30d</td><td><code>1</code></td><td><code>7</code></td>" in page
+    assert "&lt;script&gt;document.title" in page
+    assert "<script" not in page
+    assert "This question is not open." in page  # this Airflow has no such run
+    assert viewer.read(f"/questions/{JANUARY}?run=manual__it%27s%20a%20test") == page
+    viewer.read(f"/questions/{JANUARY}?run=another", 404)
+    viewer.read(f"/questions/{FEBRUARY}", 404)
+
+
+def test_a_questions_values_need_the_right_to_read_logs(reader, asked):
+    page = reader.read(f"/questions/{JANUARY}")
+    assert "2024-01-31 usage_agg_30d: 1 row changed" in page
+    assert "Users and values are not shown." in page
+    assert "ann" not in page
+    assert "script" not in page
+
+
+def test_a_month_says_who_approved_a_restatement(viewer, january):
+    january.load_month(JANUARY, delivery("ann", "bob", "cat"), restate=True)
+    january.run_as_admin(
+        "update public.deliveries set approved_by = 'ben <b>', approved_at = '2024-03-01 12:00Z', "
+        "approval_reason = 'the source was corrected' where revision = 2"
+    )
+    page = viewer.read(f"/months/{JANUARY}")
+    assert "approved by ben &lt;b&gt;, 2024-03-01 12:00 UTC: the source was corrected" in page
+
+
 # the database
 
 
@@ -275,7 +317,7 @@ def test_before_the_first_month(server, viewer, monkeypatch):
     assert "No month of it has been loaded yet" in viewer.read("/tables/labels")
 
 
-@pytest.mark.parametrize("path", ["/", f"/months/{JANUARY}", f"/validations/{JANUARY}/labels", "/tables/labels"])
+@pytest.mark.parametrize("path", ["/", f"/months/{JANUARY}", f"/questions/{JANUARY}", "/tables/labels"])
 def test_a_database_that_is_down_is_said(viewer, monkeypatch, path):
     monkeypatch.setenv("AIRFLOW_CONN_STREAMFLOW_DB", "postgresql://me:s3cret@127.0.0.1:1/streamflow")
     page = viewer.read(path, 503)
@@ -300,6 +342,7 @@ def test_pages_are_read_as_the_reader_if_there_is_its_connection(viewer, january
     monkeypatch.setenv("AIRFLOW_CONN_STREAMFLOW_READER_DB", uri)
     for path in ("/", f"/months/{JANUARY}", "/tables/labels", "/users?user_id=ann"):
         viewer.read(path)
+    viewer.read(f"/questions/{JANUARY}", 404)
     monkeypatch.setattr(reads, "render", lambda path: "select current_user as who, true as has_ledger")
     with reads.reading() as query:
         assert query("sealed")[0]["who"] == "streamflow_reader"
