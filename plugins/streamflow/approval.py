@@ -19,11 +19,11 @@ _MAX_WHY = 300  # characters of a reason
 
 
 class DecisionNeeded(Refusal):
-    """A month must not be published unless a person approves it, or the run may restate.
+    """A month must not be published unless a person approves it, or the run has ``restate``.
 
     Args:
         reason: why, in a sentence.
-        details: what would change, one line each.
+        details: what would change, and which rules are broken, one line each.
         examples: more lines for the log; they may show delivered values.
         cells: the first rows of ``parts/changed_cells.sql``; none if values must not be shown.
 

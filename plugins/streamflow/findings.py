@@ -44,6 +44,7 @@ class Finding(NamedTuple):
         verdict: ``passed``, ``failed``, or ``warning`` for a broken rule of severity warning.
         found: how many rows break it, or what else was found.
         examples: some of these rows: their line numbers, and their values if those may be shown.
+        asks: whether a person decides if a month that breaks it is published.
     """
 
     rule: str
@@ -54,6 +55,7 @@ class Finding(NamedTuple):
     verdict: str
     found: str
     examples: tuple[str, ...] = ()
+    asks: bool = False
 
     def __str__(self) -> str:
         subject = f"column {self.column}: " if self.column else ""
@@ -85,6 +87,7 @@ def describe(result: Any, lines: dict[str | None, list[int]], shows_values: bool
         verdict="passed" if result.success else broken,
         found=_found(result, shows_values),
         examples=() if result.success else tuple(_in_words(examples(result), lines, shows_values)),
+        asks=bool((config.meta or {}).get("ask")),
     )
 
 

@@ -36,10 +36,10 @@ _MAX_EXAMPLES = 20  # lines of the log
 class GateOperator(SqlStepOperator):
     """Pass the month, ask a person, or say why not.
 
-    If sealed snapshots would change and the run does not have ``restate``, a person is asked (*Required Actions* in the
-    UI). The task waits in the state ``awaiting_input``, without a slot. The answer is about the builds of the question:
-    if there are others by then, they are audited, and if needed a person is asked again. Under ``airflow dags test`` no
-    one can answer, so the task fails.
+    If sealed snapshots would change, or a rule marked ``ask`` is broken, a person is asked (*Required Actions* in the
+    UI), unless the run has ``restate``. The task waits in the state ``awaiting_input``, without a slot. The answer is
+    about the builds of the question: if there are others by then, they are audited, and if needed a person is asked
+    again. Under ``airflow dags test`` no one can answer, so the task fails.
 
     If another run has sealed a month since the builds, they are built again first.
 
@@ -52,7 +52,7 @@ class GateOperator(SqlStepOperator):
         What :func:`audit` returns, and ``approval`` (``by``, ``at``, ``why``) if a person has approved.
 
     Raises:
-        TaskRefused: if rows refer to no user; if sealed snapshots would change and no one can be asked; if a person
+        TaskRefused: if rows refer to no user; if there is something to decide and no one can be asked; if a person
             rejects the month, or no one answers in time.
         TaskAwaitingInput: if a person is asked.
     """
@@ -133,7 +133,7 @@ def audit(hook: Any, conn_id: str, state: dict[str, Any], restate: bool, changes
         hook: the database's hook.
         conn_id: its connection; the list of all changes goes to its reports folder.
         state: the row that ``tasks/gate.sql`` returns.
-        restate: whether sealed snapshots may change.
+        restate: whether sealed snapshots may change, and rules marked ``ask`` may be broken.
         changes_sql: query for the changes that they would get.
 
     Returns:
@@ -143,7 +143,7 @@ def audit(hook: Any, conn_id: str, state: dict[str, Any], restate: bool, changes
 
     Raises:
         Refusal: if rows refer to no user.
-        DecisionNeeded: if sealed snapshots would change, and may not.
+        DecisionNeeded: if sealed snapshots would change, or a rule marked ``ask`` is broken, and may not.
     """
     report = settings.report_path(conn_id, state["as_of"], "changes.csv")
     report.unlink(missing_ok=True)  # written by an earlier attempt
@@ -158,8 +158,8 @@ def audit(hook: Any, conn_id: str, state: dict[str, Any], restate: bool, changes
             examples = write_changes(chain(cells, all_cells), report)
     if state["orphans"]:
         raise _orphans(state["orphans"])
-    if changes and not restate:
-        raise _would_change(state, examples, cells, report)
+    if (changes or state["asks"]) and not restate:
+        raise _decision(state, examples, cells, report)
     for change in _list(changes):
         log.info("Restating %s", change)
     warnings = _warnings(state, read_bounds(ROOT.name))
@@ -244,18 +244,21 @@ def _orphans(orphans: list[dict[str, Any]]) -> Refusal:
     )
 
 
-def _would_change(
-    state: dict[str, Any], examples: list[str], cells: list[Sequence[Any]], report: Path
-) -> DecisionNeeded:
-    as_of = state["as_of"]
-    why = f"{as_of} is late"
-    if state["is_sealed"]:
-        new = state["new_tables"]
-        why = f"{as_of} is sealed without {new}" if new else f"different files for {as_of}, which is sealed"
+def _decision(state: dict[str, Any], examples: list[str], cells: list[Sequence[Any]], report: Path) -> DecisionNeeded:
+    as_of, changes, asks = state["as_of"], state["sealed_changes"], state["asks"]
+    reasons = []
+    if changes:
+        why = f"{as_of} is late"
+        if state["is_sealed"]:
+            new = state["new_tables"]
+            why = f"{as_of} is sealed without {new}" if new else f"different files for {as_of}, which is sealed"
+        reasons.append(f"Sealed snapshots would change: {why}.")
+    if asks:
+        reasons.append(f"{as_of} breaks {count(len(asks), 'rule')} that a person decides about.")
     if examples:
         shown = ["For example:", *examples, f"All of them: {report}"]
-    elif settings.shows_values():
-        shown = []  # only the list of columns that a file leaves out changes, and no row
+    elif not changes or settings.shows_values():
+        shown = []  # a rule, or only the list of columns that a file leaves out: no row changes
     else:
         shown = ["Users and values are not shown (AIRFLOW__STREAMFLOW__SHOW_VALUES)."]
-    return DecisionNeeded(f"Sealed snapshots would change: {why}.", _list(state["sealed_changes"]), shown, cells)
+    return DecisionNeeded(" ".join(reasons), [*_list(changes), *asks], shown, cells)

@@ -32,7 +32,7 @@ class Rule(BaseModel):
         severity: ``critical``, which stops the month, or ``warning``, which is only reported.
         description: what it requires, if Great Expectations' own description is not clear.
         kwargs: its arguments, such as the column.
-        meta: ``why``, the reason for the rule.
+        meta: ``why``, the reason for the rule; ``ask``, whether a person decides about a month that breaks it.
         notes, id: other fields that Great Expectations may write.
     """
 
@@ -113,6 +113,10 @@ def _mistakes(path: Path, suite: Suite, table: str, columns: Collection[str]) ->
             if column not in columns:
                 yield place(path, number, rule, key)
                 yield from (f"Expected one of {', '.join(columns)}.", f"Found {column!r}.")
+        if (ask := rule.meta.get("ask", False)) not in (True, False) or (ask and rule.severity != "warning"):
+            yield f"{path}, expectations {numbered(number, rule.type)} meta ask:"
+            yield "Expected true or false; true only for a rule of severity warning."
+            yield f"Found {json.dumps(ask)} for a rule of severity {rule.severity}."
         same = first.setdefault(json.dumps([rule.type, rule.kwargs], sort_keys=True), number)
         if same != number:
             yield from (place(path, number, rule), "Expected each rule once.", f"Found it also as number {same}.")

@@ -75,7 +75,7 @@ def seal_within_days() -> float | None:
 
 
 def asks() -> bool:
-    """Whether the gate asks a person if sealed snapshots would change. If not, it fails."""
+    """Whether the gate asks a person if there is something to decide. If not, it fails."""
     return conf.getboolean(SECTION, "ask", fallback=True)
 
 

@@ -397,6 +397,20 @@ def test_a_truncated_export_is_compared_with_the_month_before(database, validate
     assert f"The month before, {DECEMBER}, had 1000 rows." in str(refused.value)
 
 
+def test_a_broken_warning_that_is_marked_is_recorded_for_the_gate(database, validate, tmp_path):
+    """Without delivered values, because more people may see the gate's question than may read logs."""
+    suite = suite_of("users")
+    (rule,) = [one for one in suite["expectations"] if one["kwargs"].get("column") == "user_gender"]
+    rule["meta"]["ask"] = True
+    (tmp_path / "expectations.json").write_text(json.dumps(suite))
+    validate("users", batch("users", [{"user_gender": "male"}]), suite=tmp_path / "expectations.json")
+    (said,) = recorded(database, "asks")
+    assert said.startswith("column user_gender: ")
+    assert said.endswith("(expect_column_values_to_be_in_set): 1 of 3 rows")
+    validate("users", batch("users"), suite=tmp_path / "expectations.json")
+    assert recorded(database, "asks") == []
+
+
 def test_bounds_are_data(database, validate, tmp_path, monkeypatch):
     bounds = json.loads(BOUNDS.read_text())
     bounds["tables"]["labels"] = {"rows_at_least": 0.002}

@@ -160,12 +160,12 @@ class Database:
         if is_validated:
             self.mark_validated(as_of, table, content)
 
-    def mark_validated(self, as_of: str, table: str, content: bytes) -> None:
-        """Let a staged file through, as a passed validation does."""
+    def mark_validated(self, as_of: str, table: str, content: bytes, asks: tuple[str, ...] = ()) -> None:
+        """Let a staged file through, as a passed validation does; ``asks`` are rules that a person decides about."""
         with self.transaction() as cursor:
             cursor.execute(
                 render("parts/mark_validated.sql", as_of, TABLES[table], run_id=self.run_id),
-                {"file_sha256": hashlib.sha256(content).hexdigest(), "warnings": [], "profile": "{}"},
+                {"file_sha256": hashlib.sha256(content).hexdigest(), "warnings": [], "asks": [*asks], "profile": "{}"},
             )
 
     def stage_month(self, as_of: str, delivery: dict[str, bytes]) -> None:

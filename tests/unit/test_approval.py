@@ -269,3 +269,69 @@ def test_a_restatement_that_no_second_person_can_approve_fails(gate, four_eyes, 
         monkeypatch.setenv("AIRFLOW__STREAMFLOW__ASK", "false")
     with pytest.raises(TaskRefused, match="a second person has to approve this"):
         gate.execute()
+
+
+# rules that a person decides about
+
+BROKEN = "column churn_label: proportion of non-null values must be … (expect_…): found 0.5"
+
+
+@pytest.fixture
+def march(database, gate) -> dict[str, bytes]:
+    """March is built, in order, and its labels break a rule that is marked ``ask``; its files."""
+    gate.as_of = MARCH
+    files = delivery("bob", "cid")
+    build_march(database, files)
+    return files
+
+
+def build_march(database: Database, files: dict[str, bytes]) -> None:
+    database.build_month(MARCH, files)
+    database.mark_validated(MARCH, "labels", files["labels"], asks=(BROKEN,))
+
+
+def test_a_person_is_asked_about_a_broken_rule_that_is_marked(database, gate, march):
+    passed = gate.answer(gate.asks(), "Approve", why="a campaign")
+    assert "2024-03-31 breaks 1 rule that a person decides about." in gate.asked[0]["body"]
+    assert database.query("select details, cells from public.questions") == [([f"labels: {BROKEN}"], [])]
+    gate.seal(passed)
+    assert {(as_of, revision, why) for as_of, _, revision, _, _, why in approvals(database)} == {
+        (MARCH, 1, "a campaign")
+    }
+
+
+def test_a_sealed_month_with_such_a_rule_is_not_asked_about_again(database, gate, march):
+    gate.seal(gate.answer(gate.asks(), "Approve"))
+    build_march(database, march)
+    assert gate.execute()["month"] == "already sealed and unchanged"
+
+
+def test_a_run_with_restate_is_not_asked_about_such_a_rule(gate, march):
+    gate.restate = True
+    assert gate.execute()["month"] == "new"
+
+
+def test_such_a_rule_fails_the_month_if_no_one_can_be_asked(gate, march):
+    gate.starter = "dag_test"
+    with pytest.raises(TaskRefused) as refused:
+        gate.execute()
+    assert str(refused.value).splitlines() == [
+        "2024-03-31 breaks 1 rule that a person decides about.",
+        f"  - labels: {BROKEN}",
+        "Nothing was written.",
+        "What to do: if this is intended, run the month with the params as_of=2024-03-31 and restate=true.",
+    ]
+
+
+def test_changes_and_broken_rules_are_one_question(sealed, gate):
+    files = delivery("ann", "bob", watch_hours_30d=7, churn_label="False")
+    sealed.build_month(JANUARY, files)
+    sealed.mark_validated(JANUARY, "labels", files["labels"], asks=(BROKEN,))
+    gate.asks()
+    ((reason, details),) = sealed.query("select reason, details from public.questions")
+    assert reason == (
+        "Sealed snapshots would change: different files for 2024-01-31, which is sealed. "
+        "2024-01-31 breaks 1 rule that a person decides about."
+    )
+    assert details[-1] == f"labels: {BROKEN}"
+    assert len(details) == 5

@@ -45,6 +45,18 @@ UNIQUE = "expect_column_proportion_of_unique_values_to_be_between"
             lambda suite: suite["expectations"][4].update(severty="critical"),
             ["expectations 5 (expect_column_values_to_not_be_null) severty:", "not permitted"],
         ),
+        (
+            lambda suite: suite["expectations"][4].update(meta={"ask": True}),
+            [
+                "expectations 5 (expect_column_values_to_not_be_null) meta ask:",
+                "true only for a rule of severity warning",
+                "Found true for a rule of severity critical.",
+            ],
+        ),
+        (
+            lambda suite: suite["expectations"][4].update(severity="warning", meta={"ask": "yes"}),
+            ['Found "yes" for a rule of severity warning.'],
+        ),
         (lambda suite: suite["expectations"].append("none"), ["expectations 7:", "Found 'none'."]),
         (
             lambda suite: suite["expectations"].append(suite["expectations"][4] | {"severity": "warning"}),

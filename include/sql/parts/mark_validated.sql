@@ -1,11 +1,12 @@
 {% from 'parts/month.sql' import as_of with context -%}
 -- Marks the staged file as validated, so that the gate can pass it.
 --
--- takes:  the parameters file_sha256 (of the file whose suite has passed), warnings, and profile
--- leaves: the file marked as validated, with the suite's warnings and profile, if it is still the recorded one
+-- takes:  the parameters file_sha256 (of the file whose suite has passed), warnings, asks, and profile
+-- leaves: the file marked as validated, with what the suite has found, if it is still the recorded one
 update staging.files set
     is_validated = true,
     warnings = {{ 'warnings' | parameter }},
+    asks = {{ 'asks' | parameter }},
     profile = {{ 'profile' | parameter }}
 where
     as_of = date '{{ as_of }}'

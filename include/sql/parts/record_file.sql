@@ -22,4 +22,5 @@ on conflict (as_of, table_name) do update set
     delivered = excluded.delivered,
     is_validated = false,
     warnings = default,
+    asks = default,
     profile = default;

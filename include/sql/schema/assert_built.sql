@@ -4,6 +4,16 @@ language sql stable parallel safe as $$
     select string_agg(build_id::text, ' ' order by table_name) from staging.builds where as_of = month
 $$;
 
+-- The broken rules of a month's new files that a person decides about, one sentence each.
+create or replace function staging.asks_of(month date) returns text[]
+language sql stable as $$
+    select coalesce(array_agg(table_name || ': ' || broken order by table_name, broken), '{}')
+    from staging.builds
+    inner join staging.files using (as_of, table_name)
+    cross join unnest(asks) as broken
+    where as_of = month and is_built
+$$;
+
 -- Stops a run unless all its tables are validated and built from the staged files.
 create or replace function staging.assert_built(month date, run text) returns void
 language plpgsql stable as $$

@@ -57,6 +57,7 @@ begin
             staging.finish_build(date, text, text),
             staging.assert_built(date, text),
             staging.builds_of(date),
+            staging.asks_of(date),
             staging.seal_month(date, text, boolean, jsonb),
             staging.drop_month(date, text)
         to streamflow_ingest;

@@ -23,9 +23,12 @@ create unlogged table if not exists staging.files (
     delivered bigint not null,
     is_validated boolean not null default false,
     warnings text[] not null default '{}',
+    asks text[] not null default '{}',
     profile jsonb not null default '{}',
     primary key (as_of, table_name)
 );
+
+comment on column staging.files.asks is 'the broken rules that a person decides about, one sentence each';
 
 -- The counts of a snapshot, and whether it is state(k).
 create type staging.counts as (

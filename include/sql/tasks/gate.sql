@@ -4,7 +4,7 @@
 --
 -- takes:  the builds of {{ as_of }}, and their changes to sealed months
 -- leaves: one row: the month's status, the builds that were audited, whether they are current, figures for warnings,
---         rows without a user, and changes to sealed months; fails unless all tables are validated and built
+--         rows without a user, changes to sealed months, broken rules to decide about; fails unless all are built
 {% include 'parts/session.sql' %}
 select staging.assert_built(date '{{ as_of }}', {{ run_id | literal }});
 
@@ -14,9 +14,7 @@ this_month as (select * from staging.builds where as_of = '{{ as_of }}'),
 month as (select * from this_month where table_name = '{{ root.name }}'),
 
 -- if another run has sealed a month since the builds, they may not fit together, and are built again
-base as (
-    select bool_and(base = (select count(*) from public.deliveries)) as is_current from this_month
-),
+base as (select bool_and(base = (select count(*) from public.deliveries)) as is_current from this_month),
 
 changes as (
     {%- for table in delivered.values() %}
@@ -109,5 +107,6 @@ select
     (
         select coalesce(jsonb_agg(sealed_changes order by as_of, table_name, what), '[]')
         from sealed_changes where (select is_current from base)
-    ) as sealed_changes
+    ) as sealed_changes,
+    staging.asks_of(month.as_of) as asks
 from month;
