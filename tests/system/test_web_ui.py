@@ -11,6 +11,7 @@ import os
 import shutil
 from collections.abc import Iterator
 
+import psycopg
 import pytest
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
@@ -250,3 +251,100 @@ def test_the_month_that_waited_is_sealed_when_its_file_comes(browser, airflow):
     sign_in(browser, airflow, "admin")
     browser.open(f"{PAGES}/months/{APRIL}")
     browser.read("//main", "sealed", patience=PATIENCE)
+
+
+# a person decides
+
+
+def correct_january(airflow: Airflow) -> str:
+    """Deliver another file for January, and trigger it; return the run, which waits for an answer."""
+    _raise_column(airflow.deliveries / "month_000" / "usage_agg_30d.csv", "watch_hours_30d", 1.1)
+    run = airflow.trigger(None, as_of=JANUARY)
+    wait_until(lambda: airflow.tasks(run).get("gate") == "awaiting_input", lambda: str(airflow.tasks(run)))
+    return run
+
+
+def answer(airflow: Airflow, run: str, option: str, why: str = "") -> None:
+    """Answer a run's question as the UI does."""
+    path = f"{DAG}/dagRuns/{run}/taskInstances/gate/-1/hitlDetails"
+    body = {"chosen_options": [option], "params_input": {"why": why}}
+    assert airflow.client.patch(path, json=body).is_success
+
+
+def test_a_change_of_a_sealed_month_waits_for_a_person(browser, airflow):
+    airflow.asking = correct_january(airflow)
+    browser.open(f"{PAGES}/")
+    browser.read("//main", "newest run waiting for approval")
+    browser.open(f"{PAGES}/months/{JANUARY}")
+    browser.click("//a[normalize-space()='See what would change, and decide']")
+    said = browser.read("//main", "may this be published?", "2024-01-31 usage_agg_30d: ", "rows changed", "Would be")
+    assert "watch_hours_30d" in said
+    browser.take_picture("question")
+    assert axe.source() is None or axe.faults(browser.driver) == []
+
+
+def test_required_actions_lead_to_what_would_change(browser, airflow):
+    browser.open("/required_actions?response_received=false")
+    browser.click(f"//a[contains(., '{JANUARY}: may this be published?')]")
+    browser.read("//body", "Sealed snapshots would change", "rows changed", "Approve", "Reject")
+    link = browser.see("//a[normalize-space()='See what would change']").get_attribute("href")
+    assert f"{PAGES}/questions/{JANUARY}?run=manual__" in link
+    browser.driver.get(link)
+    browser.read("//main", "may this be published?")
+
+
+def test_what_is_approved_is_published_and_the_month_says_by_whom(browser, airflow):
+    browser.click("//a[normalize-space()='Decide in Airflow']")
+    browser.type("//*[@id='element_why']", "the source was corrected")
+    browser.take_picture("approve")
+    browser.click("//button[@data-testid='hitl-option-Approve']")
+    assert airflow.end_of(airflow.asking) == "success"
+    browser.open(f"{PAGES}/months/{JANUARY}")
+    browser.read("//main", "approved by admin", "the source was corrected", "mean of watch_hours_30d")
+    browser.open(f"{PAGES}/questions/{JANUARY}")
+    browser.read("//main", "This question is not open.")
+
+
+def test_what_is_rejected_fails_once_and_changes_nothing(airflow):
+    before = airflow.database.contents(ledger=True)
+    run = correct_january(airflow)
+    answer(airflow, run, "Reject", "not now")
+    assert airflow.end_of(run) == "failed"
+    assert airflow.reason(run, "gate").startswith("Rejected by admin: not now")
+    assert airflow.database.contents(ledger=True) == before
+
+
+def test_no_answer_in_time_fails_the_month_once(airflow):
+    """The scheduler looks at the time that the setting has left to an answer; here it is over at once."""
+    run = correct_january(airflow)
+    with psycopg.connect(os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].replace("+psycopg2", "")) as metadata:
+        metadata.execute(
+            "update task_instance set trigger_timeout = now() where run_id = %s and task_id = 'gate'", [run]
+        )
+    assert airflow.end_of(run) == "failed"
+    assert airflow.reason(run, "gate").startswith("No one has answered in time")
+
+
+def test_a_month_that_waits_for_an_answer_holds_up_no_other_and_is_asked_about_again(airflow):
+    run = correct_january(airflow)
+    _raise_column(airflow.deliveries / "month_001" / "usage_agg_30d.csv", "watch_hours_30d", 1.1)
+    assert airflow.end_of(airflow.trigger(None, as_of=FEBRUARY, restate=True)) == "success"
+    questions = "select count(*) from public.questions where run_id = %s"
+    assert airflow.database.query(questions, run) == [(1,)]
+    answer(airflow, run, "Approve")
+    wait_until(lambda: airflow.database.query(questions, run) == [(2,)], lambda: str(airflow.tasks(run)))
+    wait_until(lambda: airflow.tasks(run)["gate"] == "awaiting_input", lambda: str(airflow.tasks(run)))
+    answer(airflow, run, "Approve")
+    assert airflow.end_of(run) == "success"
+    assert airflow.database.verify() == []
+
+
+def test_files_that_change_while_it_waits_need_an_answer_of_their_own(airflow):
+    run = correct_january(airflow)
+    other = correct_january(airflow)  # takes over the month
+    answer(airflow, run, "Approve")
+    assert airflow.end_of(run) == "failed"
+    assert "has taken over the month 2024-01-31" in airflow.reason(run, "gate")
+    answer(airflow, other, "Approve")
+    assert airflow.end_of(other) == "success"
+    assert airflow.database.verify() == []
