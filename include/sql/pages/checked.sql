@@ -6,7 +6,7 @@ with
 newest as (
     select distinct on (as_of, table_name) *
     from public.validations
-    order by as_of, table_name, checked_at desc
+    order by as_of asc, table_name asc, checked_at desc
 )
 
 select
@@ -14,10 +14,10 @@ select
     table_name,
     checked_at,
     run_id,
-    split_part(file_name, '/', 1) as folder,
     delivered,
     is_passed,
-    (select count(*) from jsonb_array_elements(result) as rule where rule ->> 'verdict' = 'failed') as failed,
-    (select count(*) from jsonb_array_elements(result) as rule where rule ->> 'verdict' = 'warning') as warned
+    split_part(file_name, '/', 1) as folder,
+    (select count(*) from jsonb_array_elements(result) as one where one ->> 'verdict' = 'failed') as failed,
+    (select count(*) from jsonb_array_elements(result) as one where one ->> 'verdict' = 'warning') as warned
 from newest
 order by as_of, table_name;

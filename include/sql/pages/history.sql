@@ -21,20 +21,28 @@ of_sealed as (
     from checked
     inner join sealed using (as_of, file_sha256)
     where checked.is_passed
-    order by as_of, checked.checked_at desc
+    order by as_of asc, checked.checked_at desc
 ),
 
 of_others as (
     select distinct on (as_of) as_of, delivered, is_passed, result
     from checked
     where as_of not in (select as_of from sealed)
-    order by as_of, checked_at desc
+    order by as_of asc, checked_at desc
 )
 
 select as_of, true as is_sealed, true as is_passed, revision, not_delivered, delivered, profile, result
 from sealed
 left join of_sealed using (as_of)
 union all
-select as_of, false, is_passed, null, null, delivered, null, result
+select
+    as_of,
+    false as is_sealed,
+    is_passed,
+    null as revision,
+    null as not_delivered,
+    delivered,
+    null as profile,
+    result
 from of_others
 order by as_of;

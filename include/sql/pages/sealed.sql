@@ -6,11 +6,11 @@ select
     as_of,
     table_name,
     revision,
-    split_part(file_name, '/', 1) as folder,
     delivered,
     snapshot_rows,
-    cardinality(warnings) as warnings,
     run_id,
-    sealed_at
+    sealed_at,
+    split_part(file_name, '/', 1) as folder,
+    cardinality(warnings) as warnings
 from public.current_deliveries
 order by as_of, table_name;

@@ -11,8 +11,8 @@ select
     delivered,
     is_passed,
     jsonb_array_length(result) as rules,
-    (select count(*) from jsonb_array_elements(result) as rule where rule ->> 'verdict' = 'failed') as failed,
-    (select count(*) from jsonb_array_elements(result) as rule where rule ->> 'verdict' = 'warning') as warned
+    (select count(*) from jsonb_array_elements(result) as one where one ->> 'verdict' = 'failed') as failed,
+    (select count(*) from jsonb_array_elements(result) as one where one ->> 'verdict' = 'warning') as warned
 from public.validations
 where as_of = $1
-order by table_name, checked_at desc;
+order by table_name asc, checked_at desc;

@@ -1,5 +1,5 @@
--- The log of validations: what each one found, whether it passed or failed. The pages in Airflow's UI read it. No step of
--- a month does, so it says nothing about what is sealed.
+-- The log of validations: what each one found, whether it passed or failed. The pages in Airflow's UI read it. No step
+-- of a month does, so it says nothing about what is sealed.
 --
 -- takes:  nothing
 -- leaves: public.validations, one row per validation, only ever added to
