@@ -178,11 +178,12 @@ def test_a_month(browser, airflow):
 
 def test_drift_is_drawn_and_said(browser, airflow):
     browser.open(f"{PAGES}/tables/usage_agg_30d")
-    said = browser.read("//main", "Numbers", "watch_hours_30d: mean", "1 outside")
+    said = browser.read("//main", "Numbers", "watch_hours_30d: mean", "2 outside")
     assert "above" in said
+    assert "below" in said  # March, which is as it was before
     plot = browser.see("//*[name()='svg'][*[name()='title'][starts-with(., 'watch_hours_30d: mean')]]")
-    assert f"{FEBRUARY} above its bound" in plot.get_attribute("innerHTML")
-    assert len(plot.find_elements("xpath", ".//*[@class='broken']")) == 1
+    assert f"{FEBRUARY} above its bound, {MARCH} below its bound" in plot.get_attribute("innerHTML")
+    assert len(plot.find_elements("xpath", ".//*[@class='broken']")) == 2
     browser.take_picture("drift")
 
 
