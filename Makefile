@@ -74,7 +74,7 @@ sample: setup ## generate the sample deliveries in include/data
 	@.venv/bin/python tools/generate_deliveries.py include/data --users 1000 --months 3 --seed 1
 
 screenshots: setup ## take the screenshots in docs/images (needs chromium and chromedriver)
-	@SCREENSHOTS=docs/images .venv/bin/python -m pytest tests/system/test_ui.py
+	@SCREENSHOTS=docs/images .venv/bin/python -m pytest tests/system/test_ui.py tests/system/test_web_ui.py
 
 clean: ## remove .venv and .local: environment, databases, logs
 	@rm -rf .venv .local
