@@ -172,7 +172,7 @@ def test_the_reader_writes_nothing_and_does_not_see_staging(sealed, reader, stat
         "select staging.count_labels('labels_snapshots_20240131', '2024-01-31', null, '{}')",
         "select staging.apply_changes_labels('2024-01-31', true)",
         "select staging.attach_build('2024-02-29', 'labels')",
-        "select staging.add_revision('2024-01-31', 'labels', (2, 2, 0, 0, 1, true), 'run', false, '{}')",
+        "select staging.add_revision('2024-01-31', 'labels', (2, 2, 0, 0, 1, true), 'run', false, '{}', '{}')",
         # the ledger
         "insert into deliveries select * from deliveries",
         "update deliveries set file_sha256 = 'another'",

@@ -293,7 +293,7 @@ def test_a_questions_values_need_the_right_to_read_logs(reader, asked):
     assert "2024-01-31 usage_agg_30d: 1 row changed" in page
     assert "Users and values are not shown." in page
     assert "ann" not in page
-    assert "script" not in page
+    assert "owned" not in page
 
 
 def test_a_month_says_who_approved_a_restatement(viewer, january):
