@@ -127,8 +127,9 @@ class Browser:
         """Write ``name``.png, small, if screenshots are asked for."""
         if not IMAGES:
             return
+        width, height = self.driver.execute_script("return [window.innerWidth, window.innerHeight]")
         mouse = ActionBuilder(self.driver)
-        mouse.pointer_action.move_to_location(WIDTH // 2, HEIGHT - 2).pause(2)  # away from tooltips, and all is drawn
+        mouse.pointer_action.move_to_location(width // 2, height - 2).pause(2)  # away from tooltips, and all is drawn
         mouse.perform()
         picture = Image.open(io.BytesIO(self.driver.get_screenshot_as_png())).convert("RGB")
         path = Path(IMAGES) / f"{name}.png"

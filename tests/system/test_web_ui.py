@@ -165,7 +165,6 @@ def test_a_failing_task_leads_to_what_its_validation_has_found(browser, airflow)
     browser.read("//h1", "labels of 2024-03-31: failed")
     said = browser.read("//main", "2 of 51 rows", "values must be unique", "user_id 'SF-")
     assert "1 of 6 rules failed" in said
-    browser.take_picture("validation")
 
 
 def test_a_month(browser, airflow):
@@ -173,7 +172,6 @@ def test_a_month(browser, airflow):
     said = browser.read("//main", "Files", "Warnings", "Validations", "Revisions", "Runs")
     assert "column watch_hours_30d" in said
     assert "The month was never restated" in said
-    browser.take_picture("month")
 
 
 def test_drift_is_drawn_and_said(browser, airflow):
@@ -223,8 +221,6 @@ def test_pages_have_no_serious_fault_and_fit(browser, airflow, width, height, is
             "return document.documentElement.scrollWidth > document.documentElement.clientWidth"
         )
         assert not too_wide, f"{address} is wider than {width} pixels"
-    browser.open(f"{PAGES}/")
-    browser.take_picture(f"months-{width}-{'dark' if is_dark else 'light'}")
 
 
 def test_a_reader_of_the_dag_who_may_not_read_logs_sees_no_values(browser, airflow):
@@ -297,7 +293,6 @@ def test_required_actions_lead_to_what_would_change(browser, airflow):
 def test_what_is_approved_is_published_and_the_month_says_by_whom(browser, airflow):
     browser.click("//a[normalize-space()='Decide in Airflow']")
     browser.type("//*[@id='element_why']", "the source was corrected")
-    browser.take_picture("approve")
     browser.click("//button[@data-testid='hitl-option-Approve']")
     assert airflow.end_of(airflow.asking) == "success"
     browser.open(f"{PAGES}/months/{JANUARY}")
