@@ -82,7 +82,10 @@ begin
                     {%- for table in tables.values() %}
                     to_regprocedure('public.{{ table.name }}_as_of(date)'),
                     {%- endfor %}
-                    to_regprocedure('public.user_history(text)')
+                    to_regprocedure('public.user_history(text)'),
+                    to_regprocedure('public.training_label_month(date, integer)'),
+                    to_regprocedure('public.training_set(date, integer)'),
+                    to_regprocedure('public.training_set_counts(date, integer)')
                 )
             )
             and proowner not in ('streamflow_owner'::regrole, 'streamflow_ingest'::regrole)

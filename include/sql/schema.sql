@@ -35,6 +35,7 @@ perform staging.add_columns();
 {% include 'schema/seal_month.sql' %}
 {% include 'schema/drop_month.sql' %}
 {% include 'schema/reading.sql' %}
+{% include 'schema/training_set.sql' %}
 {% include 'schema/grants.sql' %}
 {% endset %}
 do $schema$

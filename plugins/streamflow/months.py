@@ -67,6 +67,11 @@ class Month:
         """``20240131``: the suffix of the names of the month's own tables."""
         return f"{self.as_of:%Y%m%d}"
 
+    def before(self, months: int) -> Month:
+        """Return the month that is ``months`` months earlier."""
+        years, month = divmod(self.as_of.year * 12 + self.as_of.month - 1 - months, 12)
+        return Month(month_end(dt.date(years, month + 1, 1)))
+
     @classmethod
     def of_folder(cls, name: str, first_month: str, pattern: str = month_folder.DEFAULT) -> Month | None:
         """Return the month of the folder ``name``; None if that is not a name of a month folder.

@@ -74,6 +74,7 @@ class Table(BaseModel):
         refers_to: the table that must have the users of its rows; None for the root table, to which all others refer,
             directly or not.
         since: the first month, ``YYYY-MM``, whose delivery has it; None if all have it.
+        label: the column that models are trained to predict; at most one table has one.
         fields: its columns in order, without the key ``user_id``; optional ones last.
     """
 
@@ -84,6 +85,7 @@ class Table(BaseModel):
     snapshots: Name
     refers_to: Name | None = None
     since: MonthName | None = None
+    label: Name | None = None
     fields: Annotated[tuple[Column, ...], Field(alias="columns", strict=False)]
 
     @model_validator(mode="after")
@@ -103,6 +105,10 @@ class Table(BaseModel):
                 raise ValueError(f"columns: {column.name} has since, so it must be optional")
         if tuple(names[len(self.required) :]) != self.optional:
             raise ValueError("columns: optional ones must come last, because PostgreSQL adds columns at the end")
+        if self.label is not None and not any(
+            column.name == self.label and column.type == "boolean" and not column.optional for column in self.fields
+        ):
+            raise ValueError(f"label: {self.label} is not one of the columns that are boolean and not optional")
         return self
 
     def is_delivered(self, as_of: str) -> bool:
@@ -202,6 +208,9 @@ def read_tables(folder: Path = TABLES_FOLDER) -> dict[str, Table]:
                 f"Expected {earlier} or later, the since of {table.refers_to}, to which it refers.",
                 f"Found {table.since or 'none'}.",
             )
+    labels = [f"{name}.{table.label}" for name, table in tables.items() if table.label]
+    if len(labels) > 1:
+        raise TablesError(f"{folder}: expected one table with a label at most.", f"Found {', '.join(labels)}.")
     roots = [name for name, table in tables.items() if table.refers_to is None]
     if len(roots) != 1:
         raise TablesError(

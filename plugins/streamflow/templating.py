@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from streamflow import __version__
+from streamflow.features import FEATURES, LABEL
 from streamflow.refusal import RUN_AGAIN, Refusal
 from streamflow.tables import ROOT, TABLES, Table, tables_of
 
@@ -60,6 +61,8 @@ MACROS: dict[str, Any] = {
     "tables": TABLES,
     "tables_of": tables_of,
     "root": ROOT,
+    "features": FEATURES,
+    "label": LABEL,
     "run_again": RUN_AGAIN,
     "package_version": __version__,
 }

@@ -1,4 +1,4 @@
-"""What an earlier version has left behind."""
+"""What an earlier version has left behind, and new databases for those that need many."""
 
 from __future__ import annotations
 
@@ -46,3 +46,22 @@ def earlier(edition, upgrade, restored, request, monkeypatch):
     yield database
     database.close()
     servers.drop(server, name)
+
+
+@pytest.fixture
+def fresh_database(server, schema):
+    """Gives a new database at every call; one connection each."""
+    made = []
+
+    def make() -> Database:
+        drop()
+        made.append(Database(servers.create(server, "streamflow_property", schema)))
+        return made[-1]
+
+    def drop() -> None:
+        while made:
+            made.pop().close()
+            servers.drop(server, "streamflow_property")
+
+    yield make
+    drop()

@@ -11,42 +11,12 @@ from hypothesis import HealthCheck, Phase, given, seed, settings, target
 from hypothesis import strategies as st
 
 from streamflow.tables import TABLES, tables_of
-from support import oracle, servers
-from support.database import Database, Refused, as_csv
+from support import oracle
+from support.database import Database, Refused
+from support.histories import MONTHS, SEQUENCES, as_files, deliveries
 from support.paths import REAL_DELIVERIES
 
-SEQUENCES = int(os.environ.get("SEQUENCES", 60))  # how many lists of runs are drawn; .ci/run draws more
 PARTS = 4
-MONTHS = ["2024-01-31", "2024-02-29", "2024-03-31", "2024-04-30"]
-USERS = list("abcde")
-VALUES = {
-    "boolean": st.sampled_from(["true", "false", None]),
-    "integer": st.sampled_from(["0", "3"]),
-    # the last two are one number and two texts: a snapshot keeps what was delivered
-    "numeric": st.sampled_from(["0", "7", "7.0", None]),
-    "date": st.sampled_from(["2023-05-01", "2023-06-01"]),
-    "text": st.sampled_from(["", "x,\"y'", None]),
-}
-
-
-@st.composite
-def deliveries(draw) -> dict[str, pd.DataFrame]:
-    """A delivery: each table with its own users, so that some are missing and some are orphans."""
-    files = {}
-    everyone = draw(st.sets(st.sampled_from(USERS), min_size=1))
-    for table in TABLES.values():
-        users = everyone if draw(st.booleans()) else draw(st.sets(st.sampled_from(sorted(everyone)), min_size=1))
-        left_out = draw(st.sets(st.sampled_from(table.optional))) if table.optional else set()
-        columns = [column for column in table.fields if column.name not in left_out]
-        files[table.name] = pd.DataFrame(
-            [
-                {"user_id": user, **{column.name: draw(VALUES[column.type]) for column in columns}}
-                for user in sorted(users)
-            ],
-            dtype=object,
-        )
-    return files
-
 
 RUNS = st.lists(
     st.tuples(
@@ -58,10 +28,6 @@ RUNS = st.lists(
     min_size=1,
     max_size=6,
 )
-
-
-def as_files(delivery: dict[str, pd.DataFrame]) -> dict[str, bytes]:
-    return {name: as_csv(frame.to_dict("records"), list(frame)) for name, frame in delivery.items()}
 
 
 def contents(database: Database) -> dict[str, list[tuple]]:
@@ -82,25 +48,6 @@ def revisions(database: Database) -> list[tuple]:
         "select as_of::text, table_name, revision, file_sha256, delivered, inserted, updated, unchanged, "
         "carried_forward, snapshot_rows from deliveries order by 1, 2, 3"
     )
-
-
-@pytest.fixture
-def fresh_database(server, schema):
-    """Gives a new database at every call; one connection each."""
-    made = []
-
-    def make() -> Database:
-        drop()
-        made.append(Database(servers.create(server, "streamflow_property", schema)))
-        return made[-1]
-
-    def drop() -> None:
-        while made:
-            made.pop().close()
-            servers.drop(server, "streamflow_property")
-
-    yield make
-    drop()
 
 
 @pytest.mark.parametrize("part", range(PARTS))

@@ -15,6 +15,7 @@ from streamflow.templating import migrations as in_order
 DEFAULT_FILTERS["ds"] = str  # sqlfluff tries each `set` in an environment that has no filters but Jinja's own
 SQLFLUFF_JINJA_FILTERS = FILTERS | {"ds": str, "parameter": FILTERS["literal"]}
 root, run_again, tables_of = MACROS["root"], MACROS["run_again"], MACROS["tables_of"]
+features, label = MACROS["features"], MACROS["label"]
 package_version = MACROS["package_version"]
 migrations = in_order()
 params = {"as_of": "2024-01-31", "restate": False}

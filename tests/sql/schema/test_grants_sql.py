@@ -16,7 +16,12 @@ LIVE = list(TABLES)
 SNAPSHOTS = [table.snapshots for table in TABLES.values()]
 VIEWS = ["deliveries", "current_deliveries", "sealed_months"]
 LOGS = ["validations", "questions"]
-FUNCTIONS = [*(f"{table}_as_of('2024-02-15')" for table in TABLES), "user_history('ann')"]
+FUNCTIONS = [
+    *(f"{table}_as_of('2024-02-15')" for table in TABLES),
+    "user_history('ann')",
+    "training_set('2024-01-31', 0)",
+    "training_set_counts('2024-01-31', 0)",
+]
 
 
 @pytest.fixture(scope="module")
