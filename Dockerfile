@@ -14,7 +14,7 @@ RUN uv pip install --no-cache --compile-bytecode --require-hashes -r requirement
 COPY dags dags
 COPY plugins plugins
 COPY include include
-COPY tools/console.py tools/init_stack.py tools/install_schema.py tools/verify.py tools/
+COPY tools/console.py tools/init_stack.py tools/install_schema.py tools/training_set.py tools/verify.py tools/
 
 # volumes inherit the owner of these folders
-RUN mkdir -p data_docs logs deliveries
+RUN mkdir -p data_docs training_sets logs deliveries

@@ -7,13 +7,13 @@ SHELL := /bin/bash
 
 PYTHON ?= python3
 UV := .local/uv/bin/uv
-export DELIVERIES USERS PEERS ONLY HISTORY SCHEDULER BESIDE
+export DELIVERIES USERS PEERS ONLY HISTORY SCHEDULER BESIDE AS_OF HORIZON OUT
 export PYTHONDONTWRITEBYTECODE :=
 
 WITH_SERVER = .venv/bin/python tools/embedded.py run
 PYTEST = .venv/bin/python -m pytest -n logical --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 
-.PHONY: help setup run test test-fast ui psql verify bench sql schema check-tables docs env deploy-check lint lock sample screenshots clean
+.PHONY: help setup run test test-fast ui psql verify training-set bench sql schema check-tables docs env deploy-check lint lock sample screenshots clean
 
 help: ## print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -38,6 +38,9 @@ psql: setup ## open psql on the data (of DELIVERIES=folder); for scripts: `make 
 
 verify: setup ## compare snapshots with the ledger, and live with the newest snapshot (of DELIVERIES=folder)
 	@$(WITH_SERVER) --needs data -- bash -c '. ./env.sh && exec python tools/verify.py'
+
+training-set: setup ## write a training set to a Parquet file: AS_OF=2024-01-31 OUT=file.parquet [HORIZON=1] (docs/training.md)
+	@$(WITH_SERVER) --needs data -- bash -c '. ./env.sh && exec python tools/training_set.py "$$AS_OF" "$${HORIZON:-1}" "$$OUT"'
 
 sql: setup ## print the SQL that a task runs: TASK=snapshot TABLE=users MONTH=2024-01-31 [RESTATE=true]
 	@.venv/bin/python tools/print_sql.py '$(TASK)' '$(TABLE)' '$(MONTH)' '$(RESTATE)'

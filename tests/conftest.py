@@ -20,6 +20,7 @@ from support import servers
 from support.builders import FEBRUARY, JANUARY, delivery
 from support.database import Database
 from support.sealing import seal_january
+from support.training import seal_two_months
 
 TESTS = Path(__file__).parent
 
@@ -155,6 +156,12 @@ def two_months(database):
 def january(database):
     """A database in which January is sealed."""
     return seal_january(database)
+
+
+@pytest.fixture
+def labelled(database):
+    """January and February: one user has left, one stays, one's label is unknown, and one had left before."""
+    return seal_two_months(database)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import contextlib
 import sys
 from collections.abc import Iterator
 
-from streamflow.refusal import Refusal, TaskEnded, wrap
+from streamflow.refusal import Refusal, TaskEnded, raised_in_sql, wrap
 
 
 @contextlib.contextmanager
@@ -25,6 +25,8 @@ def lines_of(error: object) -> list[str]:
 
     if isinstance(error, TaskEnded):
         error = error.refusal
+    elif isinstance(error, psycopg.errors.RaiseException):
+        error = raised_in_sql(error)
     elif isinstance(error, psycopg.OperationalError):
         said = str(error).strip() or type(error).__name__
         error = Refusal(

@@ -65,7 +65,8 @@ begin
                     {%- endfor %}
                     to_regclass('public.schema_migrations'), to_regclass('public.deliveries'),
                     to_regclass('public.validations'), to_regclass('public.questions'),
-                    to_regclass('public.current_deliveries'), to_regclass('public.sealed_months')
+                    to_regclass('public.current_deliveries'), to_regclass('public.sealed_months'),
+                    to_regclass('public.training_sets'), to_regclass('public.training_sets_status')
                 )
             )
             and relowner not in ('streamflow_owner'::regrole, 'streamflow_ingest'::regrole)

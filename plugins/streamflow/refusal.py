@@ -91,7 +91,7 @@ def ends_task(execute: Callable[..., Any]) -> Callable[..., Any]:
         except Refusal as raised:
             refusal = raised
         except psycopg.errors.RaiseException as error:
-            refusal = Refusal(*(error.diag.message_primary or "").splitlines(), to_do=error.diag.message_hint or "")
+            refusal = raised_in_sql(error)
         except psycopg.errors.ForeignKeyViolation:  # its own message would show a user_id
             refusal = NotYet(
                 "Live does not have all users of the newest sealed snapshot yet.",
@@ -107,6 +107,11 @@ def ends_task(execute: Callable[..., Any]) -> Callable[..., Any]:
         raise (TaskNotYet if isinstance(refusal, NotYet) else TaskRefused)(refusal)
 
     return wrapper
+
+
+def raised_in_sql(error: Any) -> Refusal:
+    """Return psycopg's ``RaiseException`` as a refusal: each line of its message is a fact, its hint is what to do."""
+    return Refusal(*(error.diag.message_primary or "").splitlines(), to_do=error.diag.message_hint or "")
 
 
 def count(number: int, noun: str) -> str:

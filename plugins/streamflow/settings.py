@@ -108,19 +108,34 @@ def reports_folder() -> Path:
     return Path(conf.get(SECTION, "data_docs", fallback=None) or default)
 
 
-def report_path(conn_id: str, as_of: str, name: str) -> Path:
-    """Return the path of a month's report, in a folder for each database and month.
+def training_sets_folder() -> Path:
+    """Folder that the DAG ``streamflow_training_set`` writes its files to, one folder per database."""
+    default = Path(conf.get("logging", "base_log_folder")).parent / "training_sets"
+    return Path(conf.get(SECTION, "training_sets", fallback=None) or default)
 
-    The database's folder is its name and a short hash of its address, so that databases that share the reports folder
-    do not overwrite each other's reports. It contains no user name and no password.
+
+def training_horizon() -> int:
+    """Months from the features to the label, in the sets that the DAG ``streamflow_training_set`` builds."""
+    return conf.getint(SECTION, "training_horizon", fallback=1)
+
+
+def report_path(conn_id: str, as_of: str, name: str) -> Path:
+    """Return the path of a month's report, in a folder for each database and month."""
+    return reports_folder() / database_folder(conn_id) / as_of / name
+
+
+def database_folder(conn_id: str) -> str:
+    """Return the name of a database's own folder: its name and a short hash of its address.
+
+    So databases that share the folder of reports or training sets do not overwrite each other's files. It contains no
+    user name and no password.
     """
     connection = BaseHook.get_connection(conn_id)
     # like in PostgresHook, the extra takes precedence
     said = {"host": connection.host, "port": connection.port, "dbname": connection.schema} | connection.extra_dejson
     database = said["dbname"] or connection.login or "postgres"
     address = f"{said['host'] or ''}:{said['port'] or 5432}/{database}"
-    folder = f"{re.sub(r'[^A-Za-z0-9_-]', '_', database)}-{hashlib.sha256(address.encode()).hexdigest()[:8]}"
-    return reports_folder() / folder / as_of / name
+    return f"{re.sub(r'[^A-Za-z0-9_-]', '_', database)}-{hashlib.sha256(address.encode()).hexdigest()[:8]}"
 
 
 def remove_reports(conn_id: str, as_of: str, table: str) -> None:

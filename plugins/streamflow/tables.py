@@ -33,7 +33,16 @@ SUITE = "expectations.json"
 Type = Literal["text", "boolean", "integer", "bigint", "numeric", "date"]
 _LONGEST = len("_20240131_build_pkey")  # the longest suffix that the pipeline adds to a table's name
 _TAKEN = frozenset(
-    ("deliveries", "current_deliveries", "sealed_months", "schema_migrations", "validations", "questions")
+    (
+        "deliveries",
+        "current_deliveries",
+        "sealed_months",
+        "schema_migrations",
+        "validations",
+        "questions",
+        "training_sets",
+        "training_sets_status",
+    )
 )
 # names of the columns, rows, and variables in the pipeline's SQL
 _RESERVED = frozenset(

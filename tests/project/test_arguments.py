@@ -34,6 +34,8 @@ pytestmark = pytest.mark.slow
         ("make_env", ["{tmp}/no/folder/.env"]),
         ("make_env", ["one", "two"]),
         ("run_months", ["include/data"]),
+        ("training_set", ["2024-01-31", "-1", "{tmp}/out"]),
+        ("training_set", ["2024-01-31", "1", ""]),
         ("ui", ["one", "two"]),
         ("verify", ["2024-01-31"]),
         ("write_dictionary", ["labels"]),

@@ -99,10 +99,12 @@ def test_deliveries_are_read_only_for_whoever_runs_tasks(services, astro):
         assert mounts == (["${DELIVERIES:-./include/data}:/opt/airflow/deliveries:ro"] if name in RUNS_TASKS else [])
 
 
-def test_logs_and_reports_are_in_volumes_that_all_tasks_share(services):
+def test_logs_reports_and_training_sets_are_in_volumes_that_all_tasks_share(services):
     for name in RUNS_TASKS:
-        assert {"logs:/opt/airflow/logs", "data_docs:/opt/airflow/data_docs"} < set(services[name]["volumes"])
-        assert services[name]["environment"]["AIRFLOW__STREAMFLOW__DATA_DOCS"] == "/opt/airflow/data_docs"
+        for folder in ("logs", "data_docs", "training_sets"):
+            assert f"{folder}:/opt/airflow/{folder}" in services[name]["volumes"]
+        for folder in ("data_docs", "training_sets"):
+            assert services[name]["environment"][f"AIRFLOW__STREAMFLOW__{folder.upper()}"] == f"/opt/airflow/{folder}"
 
 
 def test_every_service_has_a_health_check_and_all_wait_for_init(services):

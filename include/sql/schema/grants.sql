@@ -32,7 +32,8 @@ begin
         ) on public.validations to streamflow_ingest;
         grant select, insert (as_of, run_id, builds, reason, details, cells) on public.questions to streamflow_ingest;
         grant select on
-            staging.builds, public.deliveries, public.current_deliveries, public.sealed_months
+            staging.builds, public.deliveries, public.current_deliveries, public.sealed_months,
+            public.training_sets, public.training_sets_status
         to streamflow_ingest;
         {%- for table in tables.values() %}
         grant select, insert, update, delete on public.{{ table.name }} to streamflow_ingest;
@@ -59,13 +60,17 @@ begin
             staging.builds_of(date),
             staging.asks_of(date),
             staging.seal_month(date, text, boolean, jsonb),
+            {%- if label %}
+            staging.record_training_set(date, integer, text[], text, text, text),
+            {%- endif %}
             staging.drop_month(date, text)
         to streamflow_ingest;
     end if;
 
     if to_regrole('streamflow_reader') is not null then
         grant select on
-            public.deliveries, public.current_deliveries, public.sealed_months, public.validations, public.questions
+            public.deliveries, public.current_deliveries, public.sealed_months, public.validations, public.questions,
+            public.training_sets, public.training_sets_status
         to streamflow_reader;
         {%- for table in tables.values() %}
         grant select on public.{{ table.name }}, public.{{ table.snapshots }} to streamflow_reader;

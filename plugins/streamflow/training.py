@@ -1,0 +1,286 @@
+"""Training sets as files: the rows of the SQL function ``training_set``, the same bytes every time."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from airflow.providers.postgres.hooks.postgres import PostgresHook
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowSkipException
+
+from streamflow import __version__, settings
+from streamflow.features import FEATURES, LABEL
+from streamflow.months import Month
+from streamflow.parquet import CopiedRows, write_parquet
+from streamflow.refusal import Refusal, count, ends_task, wrap
+
+# all that a value's text, or the order of rows, could depend on
+_SESSION = """
+set local transaction_isolation = 'repeatable read';
+set local client_encoding = 'UTF8';
+set local datestyle = 'ISO';
+set local work_mem = '128MB';
+set local client_min_messages = 'error'
+"""  # TrainingSet says what the warning of horizon 0 says
+
+_ROWS = """copy (select * from public.training_set(%s, %s) order by user_id collate "C") to stdout (format csv)"""
+
+_NEWEST = """
+select revision, columns, content_sha256, file_sha256, file_writer, package_version, built_at::date::text, restated
+from public.training_sets
+inner join public.training_sets_status using (as_of, horizon_months, revision)
+where as_of = %s and horizon_months = %s
+order by revision desc
+limit 1
+"""
+
+_RESTATED = """
+select distinct on (as_of, horizon_months) as_of::text, horizon_months, restated
+from public.training_sets
+inner join public.training_sets_status using (as_of, horizon_months, revision)
+where %(month)s in (as_of, label_as_of)
+order by as_of, horizon_months, revision desc
+"""
+
+
+class Recorded(NamedTuple):
+    """The newest revision of a set in ``public.training_sets``; its attributes are columns of the table."""
+
+    revision: int
+    columns: list[str]
+    content_sha256: str
+    file_sha256: str
+    file_writer: str
+    package_version: str
+    built_on: str
+    restated: list[str]
+
+
+class TrainingSet(NamedTuple):
+    """A training set that was written to a file.
+
+    Attributes:
+        as_of: the month of the features.
+        horizon: how many months later the label is.
+        label_as_of: the month of the label.
+        eligible: users who were delivered for ``as_of``, and whose label was not already true then.
+        positive: those whose label is true.
+        negative: those whose label is false.
+        unknown: those whose label was not delivered: they are not in the file.
+        path: the file.
+        file_sha256: its hash.
+        revision: of the set in ``public.training_sets``; None if it was not recorded.
+        news: how it differs from the revision before, one sentence each.
+    """
+
+    as_of: str
+    horizon: int
+    label_as_of: str
+    eligible: int
+    positive: int
+    negative: int
+    unknown: int
+    path: str
+    file_sha256: str
+    revision: int | None
+    news: tuple[str, ...]
+
+    def __str__(self) -> str:
+        rows = self.positive + self.negative
+        labels = f"{self.positive:,} true, {self.negative:,} false, {self.unknown:,} unknown (left out)"
+        lines = [
+            f"Features of {self.as_of}: {count(self.eligible, 'eligible user')}.",
+            f"Labels of {self.label_as_of}, horizon {self.horizon}: {labels}.",
+        ]
+        if not self.horizon:
+            lines.append("Horizon 0: the labels are of the same month as the features. Nothing is predicted.")
+        lines += [*self.news, f"{self.path}: {count(rows, 'row')}, SHA-256 {self.file_sha256}"]
+        return "\n".join(lines)
+
+
+def columns_of(horizon: int) -> dict[str, str]:
+    """Return the columns of a training set's file in order, with their types in PostgreSQL.
+
+    With horizon 0, the label is called ``<label>_same_month``, because it predicts nothing.
+
+    Raises:
+        Refusal: if no table has a label.
+    """
+    if LABEL is None:
+        raise Refusal(
+            "There are no training sets, because no table of include/tables has a label.",
+            to_do="name the column to predict in its table.yaml, for example label: churn_label (docs/training.md)",
+        )
+    label = LABEL.name if horizon else f"{LABEL.name}_same_month"
+    return {
+        "user_id": "text",
+        **{feature.name: feature.column.type for feature in FEATURES},
+        label: LABEL.column.type,
+    }
+
+
+def build(conn_id: str, as_of: str, horizon: int, path: Path) -> TrainingSet:
+    """Write a training set to a Parquet file, and record it if the connection's user may.
+
+    One transaction reads everything, so a restatement at the same time is in the set as a whole or not at all. A
+    file that exists is replaced when the new one is complete.
+
+    Args:
+        conn_id: connection of the database.
+        as_of: the month of the features, ``YYYY-MM-DD``.
+        horizon: how many months later the label is, 0 or more.
+        path: the file; its folder is created if needed.
+
+    Raises:
+        Refusal: if there is no label, if ``as_of`` is not a month end, or if the rows differ from the recorded set
+            and nothing explains it.
+        psycopg.errors.RaiseException: if one of the two months is not sealed.
+    """
+    month, columns = Month.parse(as_of), columns_of(horizon)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    try:
+        connection: Any = PostgresHook(conn_id).get_conn()  # psycopg's; the hook promises less
+        with closing(connection), connection.cursor() as cursor:
+            built = _build(cursor, month, horizon, columns, path, unfinished)
+            connection.commit()
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return built
+
+
+def _build(
+    cursor: Any, month: Month, horizon: int, columns: dict[str, str], path: Path, unfinished: Path
+) -> TrainingSet:
+    """Write and record the set in the cursor's transaction."""
+    key = (month.as_of, horizon)
+    cursor.execute(_SESSION)
+    (label_as_of,) = cursor.execute("select public.training_label_month(%s, %s)::text", key).fetchone()
+    eligible, positive, negative, unknown = cursor.execute(
+        "select * from public.training_set_counts(%s, %s)", key
+    ).fetchone()
+    before = _newest(cursor, key)
+    with cursor.copy(_ROWS, key) as copy:
+        rows = CopiedRows(copy)
+        file_writer = write_parquet(rows, unfinished, columns)
+    with unfinished.open("rb") as file:
+        file_sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    made = (list(columns), rows.sha256.hexdigest(), file_sha256, file_writer)
+    (may_record,) = cursor.execute("select has_schema_privilege('staging', 'usage')").fetchone()
+    if may_record:
+        cursor.execute("select staging.record_training_set(%s, %s, %s, %s, %s, %s)", (*key, *made))
+    after = _newest(cursor, key) if may_record else None
+    news = (*_differences(before, *made), *_record(before, after))
+    return TrainingSet(
+        as_of=str(month),
+        horizon=horizon,
+        label_as_of=label_as_of,
+        eligible=eligible,
+        positive=positive,
+        negative=negative,
+        unknown=unknown,
+        path=str(path),
+        file_sha256=file_sha256,
+        revision=after.revision if after else None,
+        news=news,
+    )
+
+
+def _newest(cursor: Any, key: tuple[Any, int]) -> Recorded | None:
+    """Return what is recorded of a set."""
+    row = cursor.execute(_NEWEST, key).fetchone()
+    return Recorded(*row) if row else None
+
+
+def _record(before: Recorded | None, after: Recorded | None) -> list[str]:
+    """Say whether the set was recorded; nothing if it already was."""
+    if after is None:
+        return ["Not recorded: the database user may only read."]
+    return [] if before and before.revision == after.revision else [f"Recorded as revision {after.revision}."]
+
+
+def _differences(before: Recorded | None, columns: list[str], content: str, file: str, writer: str) -> list[str]:
+    """Say how a set differs from the recorded one, and why.
+
+    Raises:
+        Refusal: if nothing explains it.
+    """
+    if before is None:
+        return []
+    revision = f"revision {before.revision}, built on {before.built_on}"
+    if file == before.file_sha256:
+        return [f"The same bytes as {revision}."]
+    why = [f"Restated since {revision}: {one}." for one in before.restated]
+    if columns != before.columns:
+        differ = [name for name in (*columns, *before.columns) if (name in columns) != (name in before.columns)]
+        why.append(f"Other columns than {revision}: {', '.join(differ) or 'their order'}.")
+    if content == before.content_sha256:
+        why.append(f"The same rows as {revision}, written by {writer}, before by {before.file_writer}.")
+    elif not why and before.package_version != __version__:
+        why.append(f"Other rows than {revision} by another version of the package ({before.package_version}).")
+    if not why:
+        raise Refusal(
+            f"Other rows than {revision}, although none of its sources was restated since.",
+            "Something other than this pipeline wrote to the snapshots.",
+            "The file was not written.",
+            to_do="make verify, which names the differences",
+        )
+    return why
+
+
+class TrainingSetOperator(BaseOperator):
+    """Build the training set whose labels are of the run's month, and name the sets that are out of date.
+
+    The file is ``<as_of>_horizon_<months>_revision_<number>.parquet``, in a folder per database below the folder of
+    training sets. So a restatement does not replace the file that a model was trained on. The task is skipped if the
+    month of the features is not sealed.
+
+    Args:
+        label_as_of: the month of the labels (templated).
+        conn_id: connection of the database.
+
+    Returns (XCom):
+        The attributes of :class:`TrainingSet`.
+
+    Raises:
+        TaskRefused: if the run is for no month; and for the refusals of :func:`build`.
+    """
+
+    template_fields: Sequence[str] = ("label_as_of",)
+
+    def __init__(self, *, label_as_of: str, conn_id: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.label_as_of = label_as_of
+        self.conn_id = conn_id
+
+    @ends_task
+    def execute(self, context: Any) -> dict[str, Any]:
+        """Build the set, and log the sets that are out of date."""
+        if not self.label_as_of:
+            raise Refusal(
+                "This run is for no month.",
+                "Expected a partition key, as events of the asset sealed_month have, or the param label_as_of.",
+                to_do="trigger a run with the param label_as_of, for example 2024-02-29",
+            )
+        horizon = context["params"]["horizon"]
+        month = Month.parse(self.label_as_of).before(horizon)
+        hook = PostgresHook(self.conn_id)
+        for as_of, months, restated in hook.get_records(_RESTATED, parameters={"month": self.label_as_of}):
+            for one in restated:
+                self.log.warning("The set as of %s, horizon %s, is out of date: %s.", as_of, months, one)
+        if not hook.get_first("select 1 from public.deliveries where as_of = %s", parameters=[month.as_of]):
+            raise AirflowSkipException(f"{month} is not sealed, so labels of {self.label_as_of} have no features.")
+        folder = settings.training_sets_folder() / settings.database_folder(self.conn_id)
+        name = f"{month}_horizon_{horizon}"
+        built = build(self.conn_id, str(month), horizon, folder / f"{name}.parquet")
+        if built.revision:
+            path = Path(built.path).rename(folder / f"{name}_revision_{built.revision}.parquet")
+            built = built._replace(path=str(path))
+        for line in wrap(str(built)):
+            self.log.info("%s", line)
+        return built._asdict()

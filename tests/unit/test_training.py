@@ -1,0 +1,181 @@
+"""Training sets as files: the same bytes again, or the reason why not."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+from pyarrow import parquet
+
+from streamflow import settings, training
+from streamflow.features import FEATURES
+from streamflow.refusal import Refusal, TaskRefused
+from streamflow.training import TrainingSetOperator, build
+from support.builders import FEBRUARY, JANUARY, MARCH, delivery
+from support.database import Database
+from support.training import FEBRUARYS, JANUARYS, STAYS, merged
+
+
+@pytest.fixture
+def out(tmp_path) -> Path:
+    return tmp_path / "sets" / "january.parquet"
+
+
+def sets(database: Database) -> list[tuple]:
+    return database.query(
+        "select as_of::text, horizon_months, revision, restated from training_sets_status order by 1, 2, 3"
+    )
+
+
+def test_a_set_is_a_file_sorted_by_user(labelled, out):
+    built = build("streamflow_db", JANUARY, 1, out)
+    table = parquet.read_table(out)
+    assert table.column_names == ["user_id", *(one.name for one in FEATURES), "churn_label"]
+    assert table.select(["user_id", "churn_label"]).to_pylist() == [
+        {"user_id": "ann", "churn_label": True},
+        {"user_id": "bob", "churn_label": False},
+    ]
+    assert built.file_sha256 == hashlib.sha256(out.read_bytes()).hexdigest()
+    assert str(built) == (
+        "Features of 2024-01-31: 3 eligible users.\n"
+        "Labels of 2024-02-29, horizon 1: 1 true, 1 false, 1 unknown (left out).\n"
+        "Recorded as revision 1.\n"
+        f"{out}: 2 rows, SHA-256 {built.file_sha256}"
+    )
+    assert list(out.parent.iterdir()) == [out]
+
+
+def test_values_come_through_as_they_are(database, out):
+    odd = delivery("ann", **STAYS, user_gender='a "b",\nc', contract_type="", monthly_fee="7.0", net_service=None)
+    database.load_month(JANUARY, merged(odd, delivery("Ännä", **STAYS, watch_hours_30d="0.1")))
+    database.load_month(FEBRUARY, delivery("ann", "Ännä", **STAYS))
+    build("streamflow_db", JANUARY, 1, out)
+    ann, other = parquet.read_table(out).to_pylist()
+    assert (ann["user_gender"], ann["contract_type"], ann["monthly_fee"]) == ('a "b",\nc', "", 7.0)
+    assert (ann["net_service"], ann["plan_stream_tv"]) == (None, None)
+    assert (other["user_id"], other["watch_hours_30d"]) == ("Ännä", 0.1)
+
+
+def test_again_gives_the_same_bytes_in_any_session_and_records_nothing(labelled, out):
+    first = build("streamflow_db", JANUARY, 1, out)
+    content = out.read_bytes()
+    labelled.run_as_admin(
+        "alter role streamflow_ingest in database streamflow_test set datestyle = 'German';"
+        "alter role streamflow_ingest in database streamflow_test set client_encoding = 'LATIN1';"
+        "alter role streamflow_ingest in database streamflow_test set timezone = 'America/New_York'"
+    )
+    again = build("streamflow_db", JANUARY, 1, out.with_name("again.parquet"))
+    assert Path(again.path).read_bytes() == content
+    assert (again.revision, again.file_sha256) == (1, first.file_sha256)
+    assert len(again.news) == 1
+    assert again.news[0].startswith("The same bytes as revision 1, built on 20")
+    assert sets(labelled) == [(JANUARY, 1, 1, [])]
+
+
+def test_a_later_month_changes_nothing(labelled, out):
+    build("streamflow_db", JANUARY, 1, out)
+    content = out.read_bytes()
+    labelled.load_month(MARCH, delivery("ann", "bob", "cid", "eve"))
+    assert build("streamflow_db", JANUARY, 1, out).news[0].startswith("The same bytes")
+    assert out.read_bytes() == content
+
+
+def test_a_restatement_of_labels_is_named(labelled, out):
+    build("streamflow_db", JANUARY, 1, out)
+    labelled.load_month(FEBRUARY, merged(delivery("ann", "cid"), delivery("bob", **STAYS)), restate=True)
+    again = build("streamflow_db", JANUARY, 1, out)
+    assert again.news[0].startswith("Restated since revision 1, built on 20")
+    assert again.news[0].endswith(": labels of 2024-02-29: revision 2, was 1.")
+    assert again.news[1:] == ("Recorded as revision 2.",)
+    assert (again.positive, again.unknown) == (2, 0)
+
+
+def test_a_restatement_of_features_is_named(labelled, out):
+    build("streamflow_db", JANUARY, 1, out)
+    files = JANUARYS | {"usage_agg_30d": delivery("ann", "bob", "cid", "dan", skips_7d=9)["usage_agg_30d"]}
+    labelled.load_month(JANUARY, files, restate=True)
+    assert build("streamflow_db", JANUARY, 1, out).news[0].endswith(": usage_agg_30d of 2024-01-31: revision 2, was 1.")
+
+
+def test_a_restatement_with_the_same_values_gives_the_same_bytes(labelled, out):
+    first = build("streamflow_db", JANUARY, 1, out)
+    files = JANUARYS | {"payments_agg_90d": JANUARYS["payments_agg_90d"].replace(b'"1"', b"1")}
+    labelled.load_month(JANUARY, files, restate=True)
+    assert sets(labelled) == [(JANUARY, 1, 1, [])]
+    again = build("streamflow_db", JANUARY, 1, out)
+    assert again.file_sha256 == first.file_sha256
+    assert again.news[0].startswith("The same bytes as revision 1")
+    assert again.news[1:] == ("Recorded as revision 2.",)  # with the ledger's revisions of today
+
+
+def test_other_rows_without_a_restatement_are_refused(labelled, out):
+    build("streamflow_db", JANUARY, 1, out)
+    content = out.read_bytes()
+    labelled.run_as_admin("update labels_snapshots set churn_label = true where as_of = '2024-02-29'")
+    with pytest.raises(Refusal, match=r"Other rows than revision 1, built on .*, although none") as refused:
+        build("streamflow_db", JANUARY, 1, out)
+    assert "What to do: make verify, which names the differences" in refused.value.facts
+    assert out.read_bytes() == content
+    assert list(out.parent.iterdir()) == [out]
+    assert sets(labelled) == [(JANUARY, 1, 1, [])]
+
+
+def test_another_version_of_the_package_explains_other_rows(labelled, out, monkeypatch):
+    build("streamflow_db", JANUARY, 1, out)
+    labelled.run_as_admin("update labels_snapshots set churn_label = true where as_of = '2024-02-29'")
+    monkeypatch.setattr(training, "__version__", "another")
+    assert build("streamflow_db", JANUARY, 1, out).news[0].startswith("Other rows than revision 1, built on 20")
+
+
+def test_horizon_0_is_named_for_what_it_is(labelled, out):
+    built = build("streamflow_db", JANUARY, 0, out)
+    assert parquet.read_schema(out).names[-1] == "churn_label_same_month"
+    assert "Horizon 0: the labels are of the same month as the features. Nothing is predicted." in str(built)
+
+
+def test_a_set_without_rows_is_a_file_without_rows(database, out):
+    database.load_month(JANUARY, delivery("ann"))
+    database.load_month(FEBRUARY, delivery("ann"))
+    built = build("streamflow_db", JANUARY, 1, out)
+    assert (built.eligible, parquet.read_table(out).num_rows) == (0, 0)
+    assert len(parquet.read_schema(out)) == 2 + len(FEATURES)
+
+
+def test_the_reader_writes_the_same_file_and_records_nothing(labelled, out, monkeypatch):
+    first = build("streamflow_db", JANUARY, 1, out)
+    monkeypatch.setenv("AIRFLOW_CONN_STREAMFLOW_DB", labelled.uri.replace("streamflow_ingest@", "streamflow_reader@"))
+    again = build("streamflow_db", JANUARY, 1, out.with_name("again.parquet"))
+    assert again.file_sha256 == first.file_sha256
+    assert again.news[0].startswith("The same bytes as revision 1")
+    assert (again.revision, again.news[1:]) == (None, ("Not recorded: the database user may only read.",))
+    assert sets(labelled) == [(JANUARY, 1, 1, [])]
+
+
+# The task
+
+
+def run(label_as_of: str, horizon: int = 1) -> dict:
+    task = TrainingSetOperator(task_id="training_set", label_as_of=label_as_of, conn_id="streamflow_db")
+    return task.execute({"params": {"horizon": horizon}})
+
+
+@pytest.fixture
+def folder(database, tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv("AIRFLOW__STREAMFLOW__TRAINING_SETS", str(tmp_path / "sets"))
+    return tmp_path / "sets" / settings.database_folder("streamflow_db")
+
+
+def test_a_restatement_does_not_replace_the_file_that_a_model_was_trained_on(labelled, folder):
+    names = [f"2024-01-31_horizon_1_revision_{revision}.parquet" for revision in (1, 2)]
+    assert run(FEBRUARY)["path"] == str(folder / names[0])
+    content = (folder / names[0]).read_bytes()
+    labelled.load_month(FEBRUARY, merged(FEBRUARYS, delivery("cid")), restate=True)
+    assert run(FEBRUARY)["path"] == str(folder / names[1])
+    assert (folder / names[0]).read_bytes() == content
+    assert sorted(path.name for path in folder.iterdir()) == names
+
+
+def test_a_run_for_no_month_is_refused(folder):
+    with pytest.raises(TaskRefused, match="This run is for no month"):
+        run("")

@@ -1,0 +1,45 @@
+"""Write a training set to a Parquet file, and record it; `make training-set AS_OF=2024-01-31 OUT=file.parquet`.
+
+A second time it gives the same bytes, or says why not.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "plugins"))
+
+from console import lines_of, tables_told
+
+
+def main(args: list[str]) -> int:
+    """Build the set in the database of the connection streamflow_db; return the exit code."""
+    if len(args) != 3 or not args[0] or not args[1].isdecimal() or not args[2]:
+        print(
+            "usage: make training-set AS_OF=2024-01-31 OUT=file.parquet [HORIZON=1] [DELIVERIES=folder]",
+            file=sys.stderr,
+        )
+        return 2
+    as_of, horizon, out = args
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # OUT is replaced only when its new file is complete
+    import psycopg
+    from airflow.sdk.exceptions import AirflowException
+
+    from streamflow.refusal import Refusal
+
+    with tables_told():
+        from streamflow.training import build
+
+    try:
+        print(build("streamflow_db", as_of, int(horizon), Path(out)))
+    except (Refusal, psycopg.Error, AirflowException, OSError) as error:
+        print(*lines_of(error), sep="\n", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
