@@ -25,6 +25,10 @@ begin
     execute format(
         'grant connect, temporary on database %I to streamflow_owner, streamflow_ingest', current_database()
     );
+    -- tools compare as_of, a date, with times in the session's zone: west of UTC they would miss that day's snapshot
+    foreach role_name in array array['streamflow_ingest', 'streamflow_reader'] loop
+        execute format('alter role %I in database %I set timezone to %L', role_name, current_database(), 'UTC');
+    end loop;
 end
 $$;
 
@@ -34,6 +38,7 @@ grant usage on schema public to streamflow_ingest, streamflow_reader;
 
 create schema if not exists staging authorization streamflow_owner;
 alter schema staging owner to streamflow_owner;
+create schema if not exists training authorization streamflow_owner;
 
 -- Takes over what an earlier version created as the user that ran it. The schema drops what streamflow_ingest created,
 -- except a relation with the name of its lock: that one is dropped here.
@@ -68,6 +73,7 @@ begin
                     to_regclass('public.current_deliveries'), to_regclass('public.sealed_months'),
                     to_regclass('public.training_sets'), to_regclass('public.training_sets_status')
                 )
+                or pg_class.oid = to_regclass('training.labels')
             )
             and relowner not in ('streamflow_owner'::regrole, 'streamflow_ingest'::regrole)
     loop
@@ -93,5 +99,12 @@ begin
     loop
         execute format('alter routine %s owner to streamflow_owner', made.name);
     end loop;
+    -- a schema of that name that holds other tables is someone else's
+    if not exists (
+        select from pg_class
+        where relnamespace = 'training'::regnamespace and oid is distinct from to_regclass('training.labels')
+    ) then
+        alter schema training owner to streamflow_owner;
+    end if;
 end
 $$;

@@ -36,6 +36,7 @@ perform staging.add_columns();
 {% include 'schema/drop_month.sql' %}
 {% include 'schema/reading.sql' %}
 {% include 'schema/training_set.sql' %}
+{% include 'schema/training_labels.sql' %}
 {% include 'schema/training_sets.sql' %}
 {% include 'schema/grants.sql' %}
 {% endset %}

@@ -35,6 +35,10 @@ begin
             staging.builds, public.deliveries, public.current_deliveries, public.sealed_months,
             public.training_sets, public.training_sets_status
         to streamflow_ingest;
+        {%- if label %}
+        grant usage on schema training to streamflow_ingest;
+        grant select on training.labels to streamflow_ingest;
+        {%- endif %}
         {%- for table in tables.values() %}
         grant select, insert, update, delete on public.{{ table.name }} to streamflow_ingest;
         grant select on public.{{ table.snapshots }} to streamflow_ingest;
@@ -72,6 +76,10 @@ begin
             public.deliveries, public.current_deliveries, public.sealed_months, public.validations, public.questions,
             public.training_sets, public.training_sets_status
         to streamflow_reader;
+        {%- if label %}
+        grant usage on schema training to streamflow_reader;
+        grant select on training.labels to streamflow_reader;
+        {%- endif %}
         {%- for table in tables.values() %}
         grant select on public.{{ table.name }}, public.{{ table.snapshots }} to streamflow_reader;
         {%- endfor %}
