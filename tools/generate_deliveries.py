@@ -1,6 +1,6 @@
 """Write deliveries of made-up users, the same for the same arguments, for samples, tests, and benchmarks.
 
-    python tools/generate_deliveries.py FOLDER --users 1000 --months 3 --seed 1
+    python tools/generate_deliveries.py FOLDER --users 1000 --months 3 --seed 1 [--signal]
 
 The tables and columns are those of include/tables/. The distributions are this project's own. Every month a share of
 the users leaves, as many join, and the figures of a share of the others change. Users without internet service have no
@@ -9,6 +9,10 @@ plans (NULL). A table begins with its `since`, and an optional column with its o
 A column whose name is not known here gets values of its type, within what the rules of its table allow
 (expect_column_values_to_be_in_set and …_to_be_between). It has its own random numbers, so all other columns stay the
 same when one is added.
+
+With --signal the labels can be predicted, within limits: a user with failed payments, support tickets, few hours, or a
+monthly contract is more likely to leave in the next month. Those who have left watch much less, and do not come back.
+What matters drifts from month to month, and so do everyone's hours.
 """
 
 from __future__ import annotations
@@ -49,6 +53,7 @@ def generate(
     turnover: float = 0.02,
     changed: float = 0.3,
     first: str = "2024-01",
+    signal: bool = False,
 ) -> None:
     """Write ``months`` month folders.
 
@@ -60,6 +65,7 @@ def generate(
         turnover: share of users that leaves, and that joins, each month.
         changed: share of staying users whose figures change each month.
         first: the month of ``month_000``.
+        signal: whether the figures of a month say something about the labels of the next one.
     """
     rng = np.random.default_rng(seed)
     moving = round(users * turnover)
@@ -73,6 +79,7 @@ def generate(
         for column in table.fields
         if column.name not in people | figures
     }
+    churn = Churn(seed, people, figures) if signal else None
     present = np.arange(users)
     for month in range(months):
         if month:
@@ -80,9 +87,12 @@ def generate(
             joined = np.arange(users + moving * (month - 1), users + moving * month)
             present = np.concatenate([np.delete(present, gone), joined])
             whose = present[rng.random(present.size) < changed]
+            if churn:
+                churn.next_month()
             _change(rng, people, figures, whose)
             for other in others.values():
                 other.change(whose)
+        shown = people | figures | (churn.shown() if churn else {})
         target = folder / f"month_{month:03d}"
         target.mkdir(parents=True, exist_ok=True)
         as_of = (first_month + month).end_time.date().isoformat()
@@ -93,7 +103,7 @@ def generate(
             for column in table.fields:
                 if _is_delivered(column, as_of, month):
                     made = others.get((table.name, column.name))
-                    values[column.name] = made.values if made else (people | figures)[column.name]
+                    values[column.name] = made.values if made else shown[column.name]
             frame = pd.DataFrame({name: of_everyone[present] for name, of_everyone in values.items()})
             frame.to_csv(target / table.file_name, index=False)
 
@@ -181,6 +191,44 @@ def _change(
     figures["months_active"][whose] += 1
     figures["total_paid"][whose] = np.round(figures["total_paid"][whose] + figures["monthly_fee"][whose], 2)
     figures["churn_label"][whose] = rng.random(whose.size) < 0.26
+
+
+class Churn:
+    """Labels that depend on the figures of the month before.
+
+    Args:
+        seed: seed of its own random numbers.
+        people: columns that stay the same.
+        figures: columns that the caller changes each month.
+    """
+
+    def __init__(self, seed: int, people: dict[str, np.ndarray], figures: dict[str, np.ndarray]) -> None:
+        self._rng = np.random.default_rng([seed, zlib.crc32(b"churn")])
+        self._people = people
+        self._figures = figures
+        self._month = 0
+        self._has_left = self._rng.random(people["user_id"].size) < 0.05
+
+    def next_month(self) -> None:
+        """Let users leave, before the figures change."""
+        figures, month_to_month = self._figures, self._people["contract_type"] == CONTRACTS[0]
+        score = (
+            -5.4
+            + 1.1 * month_to_month
+            + (0.9 + 0.04 * self._month) * figures["failed_payments_90d"].clip(max=3)
+            + (0.9 - 0.04 * self._month) * figures["support_tickets_90d"].clip(max=3)
+            - 0.8 * np.log(figures["watch_hours_30d"].clip(min=1) / 30)
+        )
+        self._has_left |= self._rng.random(score.size) < 1 / (1 + np.exp(-score))
+        self._month += 1
+
+    def shown(self) -> dict[str, np.ndarray]:
+        """Return the columns that it determines."""
+        share = np.where(self._has_left, 0.2, 1 + 0.02 * self._month)
+        return {
+            "churn_label": self._has_left,
+            "watch_hours_30d": np.round(self._figures["watch_hours_30d"] * share, 4).clip(0, 700),
+        }
 
 
 class Other:
@@ -287,6 +335,7 @@ def main() -> None:
     parser.add_argument("--turnover", type=share, default=0.02, help="share of users that leaves and joins per month")
     parser.add_argument("--changed", type=share, default=0.3, help="share of users whose figures change per month")
     parser.add_argument("--first", type=month, default="2024-01", metavar="YYYY-MM", help="the month of month_000")
+    parser.add_argument("--signal", action="store_true", help="labels that the month before says something about")
     try:
         generate(**vars(parser.parse_args()))
     except OSError as error:

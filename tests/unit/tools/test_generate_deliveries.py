@@ -138,3 +138,60 @@ def test_some_of_the_values_change_from_month_to_month(own):
 def test_every_table_is_in_every_month(usual):
     for month in range(3):
         assert {path.stem for path in (usual / f"month_{month:03d}").iterdir()} == {*TABLES}
+
+
+# with a signal
+
+
+@pytest.fixture(scope="module")
+def with_signal(tmp_path_factory) -> Path:
+    """Six months with a signal."""
+    folder = tmp_path_factory.mktemp("signal")
+    generate(folder, users=4000, months=6, seed=1, signal=True)
+    return folder
+
+
+def by_user(folder: Path, month: int, table: str) -> pd.DataFrame:
+    return read(folder, month, table).set_index("user_id")
+
+
+def test_only_labels_and_hours_differ_from_what_there_is_without_a_signal(with_signal, tmp_path):
+    generate(tmp_path, users=4000, months=6, seed=1)
+    for month in range(6):
+        for table in TABLES.values():
+            found, without = by_user(with_signal, month, table.name), by_user(tmp_path, month, table.name)
+            differ = [name for name in without if not without[name].equals(found[name])]
+            assert without.index.equals(found.index)
+            assert differ == {"usage_agg_30d": ["watch_hours_30d"], "labels": ["churn_label"]}.get(table.name, [])
+
+
+def test_the_same_arguments_give_the_same_files(with_signal, tmp_path):
+    generate(tmp_path, users=4000, months=6, seed=1, signal=True)
+    for path in with_signal.rglob("*.csv"):
+        assert (tmp_path / path.relative_to(with_signal)).read_bytes() == path.read_bytes()
+
+
+def test_who_has_left_does_not_come_back_and_hardly_watches(with_signal):
+    for month in range(1, 6):
+        before, after = (by_user(with_signal, number, "labels")["churn_label"] for number in (month - 1, month))
+        assert after[after.index.intersection(before[before].index)].all()
+        hours = by_user(with_signal, month, "usage_agg_30d")["watch_hours_30d"]
+        assert hours[after].mean() < 0.5 * hours[~after].mean()
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "sign"),
+    [
+        ("payments_agg_90d", "failed_payments_90d", 1),
+        ("support_agg_90d", "support_tickets_90d", 1),
+        ("usage_agg_30d", "watch_hours_30d", -1),
+    ],
+)
+def test_figures_of_a_month_say_something_about_who_leaves_in_the_next(with_signal, table, column, sign):
+    differences = []
+    for month in range(5):
+        labels, later = (by_user(with_signal, number, "labels")["churn_label"] for number in (month, month + 1))
+        here = labels[~labels].index.intersection(later.index)
+        values, leaves = by_user(with_signal, month, table)[column][here], later[here]
+        differences.append(values[leaves].mean() / values[~leaves].mean() - 1)
+    assert min(one * sign for one in differences) > 0.1
