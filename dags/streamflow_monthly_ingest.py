@@ -15,7 +15,7 @@ from streamflow.drop_staging import DropStagingOperator
 from streamflow.gate import GateOperator
 from streamflow.load import LoadCsvOperator
 from streamflow.refusal import RETRY_POLICY
-from streamflow.seal import SEALED, SealOperator
+from streamflow.seal import SEALED, SEALED_MONTH, SealOperator
 from streamflow.sql import PrepareOperator, SqlStepOperator, StageOperator
 from streamflow.tables import TABLES
 from streamflow.templating import AS_OF, FILTERS, MACROS, SQL_FOLDER
@@ -92,7 +92,12 @@ with DAG(
         trigger_rule="none_failed",  # a table is skipped in months before its first one
     )
     seal = SealOperator(task_id="seal", doc_md=docs.SEAL, sql="tasks/seal.sql", as_of=AS_OF, outlets=[SEALED])
-    clean_up = DropStagingOperator(task_id="drop_staging", doc_md=docs.DROP_STAGING, sql="tasks/drop_staging.sql")
+    clean_up = DropStagingOperator(
+        task_id="drop_staging",
+        doc_md=docs.DROP_STAGING,
+        sql="tasks/drop_staging.sql",
+        outlets=[SEALED_MONTH],
+    )
 
     for table in TABLES.values():
         with TaskGroup(table.name, tooltip=f"stage, load, and validate {table.file_name}, and build its snapshot"):

@@ -38,10 +38,11 @@ LONGEST_FIRST = (
     "system/test_crashes.py",
     "system/test_waiting.py",
     "system/test_end_to_end.py",
+    "system/test_training_dag.py",
     "sql/test_any_order.py",
 )
 # their tests share what they start, and keep their order
-TOGETHER = ("test_scheduler.py", "test_ui.py", "test_web_ui.py", "test_make.py")
+TOGETHER = ("test_scheduler.py", "test_training_dag.py", "test_ui.py", "test_web_ui.py", "test_make.py")
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -80,3 +80,19 @@ newest snapshot. It is read-only. Fails with a list of the differences. By hand:
 This is StreamFlow's package {__version__}.
 """
 VERIFY = "Compares snapshots with the ledger, and live with the newest snapshot. Fails and names every difference."
+
+TRAINING_DAG = f"""
+### A training set for each sealed month
+
+Runs when a month was sealed or changed (asset `sealed_month`). It builds the training set whose **labels** are of that
+month, with the features of `horizon` months before. No row depends on a later delivery. The file is Parquet, and
+`public.training_sets` records the set.
+
+By hand: ▶ with the param `label_as_of`, or `make training-set`. The rules: `docs/training.md`.
+
+This is StreamFlow's package {__version__}.
+"""
+TRAINING_SET = (
+    "Writes the training set whose labels are of the run's month, and names the sets that are out of date after a "
+    "restatement. Skipped if the month of the features is not sealed. XCom: the counts, the file, and its hash."
+)

@@ -18,6 +18,9 @@ from streamflow.templating import render_task
 SEALED = AssetAlias("streamflow_snapshots")
 """Stands for the snapshot assets that a run has changed. A plain outlet would be updated by every run."""
 
+SEALED_MONTH = Asset("sealed_month", uri="streamflow://sealed_month")
+"""Has an event per month that was sealed or changed, when live is up to date. Its partition key is the ``as_of``."""
+
 _TRIES = 3  # attempts while other runs seal months
 _TOLD = (
     "as_of",

@@ -37,7 +37,8 @@ begin
             format('set the Airflow variable streamflow_first_month to %s, then {{ run_again }}.', known.first_month)
         );
     end if;
-    insert into staging.runs (as_of, run_id) values (month, run)
-    on conflict (as_of) do update set run_id = excluded.run_id, claimed_at = now();
+    insert into staging.runs as claim (as_of, run_id) values (month, run)
+    on conflict (as_of) do update
+    set run_id = excluded.run_id, claimed_at = now(), unfinished_runs = claim.unfinished_runs || claim.run_id;
 end
 $$;

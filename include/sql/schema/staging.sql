@@ -5,11 +5,13 @@
 -- leaves: three small tables in it, and a type. They are unlogged like the staging tables: a server crash empties both
 --         the staging tables and the records about them
 
--- Which run has a month: the run that claimed it last.
+-- Which run has a month: the run that claimed it last. unfinished_runs are those that had it before and did not finish.
 create unlogged table if not exists staging.runs (
     as_of date primary key,
     run_id text not null,
-    claimed_at timestamptz not null default now()
+    claimed_at timestamptz not null default now(),
+    unfinished_runs text[] not null default '{}',
+    first_claimed_at timestamptz not null default now()
 );
 
 -- One row per staged file. A load writes it, a passed validation marks it.

@@ -109,7 +109,7 @@ def test_the_dag_is_described_and_a_month_that_waits_holds_up_no_other(dag):
     assert dag.start_date == pendulum.datetime(2024, 1, 1)
 
 
-def test_both_dags_show_the_packages_version(bag):
+def test_all_dags_show_the_packages_version(bag):
     for dag in bag.dags.values():
         assert f"streamflow {__version__}" in dag.tags
         assert f"package {__version__}" in dag.doc_md
@@ -170,7 +170,7 @@ def test_live_follows_what_is_sealed_users_first(dag):
 
 def test_the_snapshots_assets_are_known_to_airflow(dag, bag):
     """What is new of them the step seal tells; that the assets are there is due to the DAG that reads them."""
-    assert [task.task_id for task in dag.tasks if task.outlets] == ["seal"]
+    assert [task.task_id for task in dag.tasks if task.outlets] == ["seal", "drop_staging"]
     (verify,) = bag.dags["streamflow_verify"].tasks
     assert {asset.name for asset in verify.inlets} == {
         "users_snapshots",
