@@ -11,7 +11,8 @@ export DELIVERIES USERS PEERS ONLY HISTORY SCHEDULER BESIDE AS_OF HORIZON OUT
 export PYTHONDONTWRITEBYTECODE :=
 
 WITH_SERVER = .venv/bin/python tools/embedded.py run
-PYTEST = .venv/bin/python -m pytest -n logical --maxprocesses 4 --dist loadscope --no-loadscope-reorder
+# one more than there are processors: much of a system test is waiting for a scheduler
+PYTEST = .venv/bin/python -m pytest -n $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1) --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 
 .PHONY: help setup run test test-fast ui psql verify training-set bench sql schema check-tables docs env deploy-check lint lock sample screenshots clean
 

@@ -9,6 +9,7 @@ from airflow.sdk import DAG, Param, PartitionedAssetTimetable
 
 from streamflow import __version__, docs, settings
 from streamflow.alerts import Notifier
+from streamflow.months import MAX_HORIZON
 from streamflow.refusal import RETRY_POLICY
 from streamflow.seal import SEALED_MONTH
 from streamflow.training import TrainingSetOperator
@@ -41,7 +42,7 @@ with DAG(
             settings.training_horizon(),
             type="integer",
             minimum=0,
-            maximum=120,
+            maximum=MAX_HORIZON,
             title="Horizon",
             description="Months from the features to the labels. 0: the same month, which predicts nothing.",
         ),

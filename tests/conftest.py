@@ -30,19 +30,28 @@ hypothesis.settings.load_profile("untimed")
 
 # the longest first, so that no processor is left alone with one of them in the end
 LONGEST_FIRST = (
+    "system/test_web_ui.py",
     "system/test_tables_of_your_own.py",
     "system/test_scheduler.py",
     "system/test_ui.py",
-    "system/test_web_ui.py",
     "system/test_make.py",
     "system/test_crashes.py",
     "system/test_waiting.py",
     "system/test_end_to_end.py",
     "system/test_training_dag.py",
+    "system/test_examples.py",
     "sql/test_any_order.py",
+    "sql/test_training_leaks.py",
 )
 # their tests share what they start, and keep their order
-TOGETHER = ("test_scheduler.py", "test_training_dag.py", "test_ui.py", "test_web_ui.py", "test_make.py")
+TOGETHER = (
+    "test_examples.py",
+    "test_make.py",
+    "test_scheduler.py",
+    "test_training_dag.py",
+    "test_ui.py",
+    "test_web_ui.py",
+)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -30,10 +30,17 @@ def install(uri: str) -> None:
         Refusal: if the migrations are not numbered without gaps.
     """
     with psycopg.connect(uri) as connection:
+        connection.add_notice_handler(_print_warning)
         connection.execute("set local lock_timeout = '1min'")  # rather fail and retry than block every reader
         connection.execute(render("roles.sql"))
         connection.execute("set local role streamflow_owner")
         connection.execute(render("schema.sql"))
+
+
+def _print_warning(notice: psycopg.errors.Diagnostic) -> None:
+    """Print what the database warns of, such as a role that it could not change."""
+    if notice.severity_nonlocalized == "WARNING":
+        print(f"Warning: {notice.message_primary}\n{notice.message_hint or ''}".rstrip(), file=sys.stderr)
 
 
 def main(args: list[str]) -> int:

@@ -13,13 +13,15 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "plugins"))
 
 from console import lines_of, tables_told
+from streamflow.months import MAX_HORIZON, Month
 
 
 def main(args: list[str]) -> int:
     """Build the set in the database of the connection streamflow_db; return the exit code."""
-    if len(args) != 3 or not args[0] or not args[1].isdecimal() or not args[2]:
+    if len(args) != 3 or not args[0] or not args[1].isdecimal() or int(args[1]) > MAX_HORIZON or not args[2]:
         print(
-            "usage: make training-set AS_OF=2024-01-31 OUT=file.parquet [HORIZON=1] [DELIVERIES=folder]",
+            "usage: make training-set AS_OF=2024-01-31 OUT=file.parquet "
+            f"[HORIZON=months, 0 to {MAX_HORIZON}; default 1] [DELIVERIES=folder]",
             file=sys.stderr,
         )
         return 2
@@ -34,7 +36,8 @@ def main(args: list[str]) -> int:
         from streamflow.training import build
 
     try:
-        print(build("streamflow_db", as_of, int(horizon), Path(out)))
+        month = Month.parse(as_of, "AS_OF", "run it with")
+        print(build("streamflow_db", month, int(horizon), Path(out).parent, Path(out).name))
     except (Refusal, psycopg.Error, AirflowException, OSError) as error:
         print(*lines_of(error), sep="\n", file=sys.stderr)
         return 1

@@ -12,6 +12,7 @@ from __future__ import annotations
 import sys
 import zlib
 from collections.abc import Callable
+from datetime import date
 
 import pandas as pd
 import psycopg
@@ -68,6 +69,12 @@ def auc(train: pd.DataFrame, test: pd.DataFrame, true_test: pd.DataFrame) -> tup
     )
 
 
+def in_a_row(months: list[date]) -> list[str]:
+    """Return the newest of the sorted months, back to the first gap."""
+    starts = [month.year * 12 + month.month - place for place, month in enumerate(months)]
+    return [str(month) for month, start in zip(months, starts, strict=True) if start == starts[-1]]
+
+
 def halves(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Split a set by user: the same users are always in the same half."""
     is_first = [zlib.crc32(user.encode()) % 2 == 0 for user in frame.index]
@@ -98,9 +105,9 @@ def main(args: list[str]) -> int:
         return 2
     with psycopg.connect(args[0]) as connection:
         connection.execute("set client_min_messages = error")  # horizon 0 warns, and is used here to show why
-        months = [str(month) for (month,) in connection.execute("select as_of from sealed_months order by 1")]
+        months = in_a_row([month for (month,) in connection.execute("select as_of from sealed_months order by 1")])
         if len(months) < 2:
-            print("At least two months must be sealed: one for features, and the next for labels.", file=sys.stderr)
+            print("Two months in a row must be sealed: one for features, and the next for labels.", file=sys.stderr)
             return 1
         print(f"{len(months)} months. Test: features of {months[-2]}, labels of {months[-1]}.")
         if len(months) == 2:

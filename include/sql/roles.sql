@@ -27,8 +27,30 @@ begin
     );
     -- tools compare as_of, a date, with times in the session's zone: west of UTC they would miss that day's snapshot
     foreach role_name in array array['streamflow_ingest', 'streamflow_reader'] loop
-        execute format('alter role %I in database %I set timezone to %L', role_name, current_database(), 'UTC');
+        if not exists (
+            select from pg_db_role_setting
+            inner join pg_database on pg_database.oid = setdatabase
+            where datname = current_database() and setrole = to_regrole(role_name) and 'TimeZone=UTC' = any(setconfig)
+        ) then
+            begin
+                execute format('alter role %I in database %I set timezone to %L', role_name, current_database(), 'UTC');
+            exception when insufficient_privilege then
+                raise warning 'the time zone of % is not set to UTC: % may not change this role', role_name, current_user
+                using hint = format(
+                    'as a user who may: alter role %I in database %I set timezone to %L',
+                    role_name, current_database(), 'UTC'
+                );
+            end;
+        end if;
     end loop;
+
+    -- a schema of this name that has another comment is someone else's
+    if to_regnamespace('training') is null then
+        create schema training authorization streamflow_owner;
+        comment on schema training is '{{ training_comment }}';
+    elsif obj_description(to_regnamespace('training')) = '{{ training_comment }}' then
+        alter schema training owner to streamflow_owner;
+    end if;
 end
 $$;
 
@@ -38,7 +60,6 @@ grant usage on schema public to streamflow_ingest, streamflow_reader;
 
 create schema if not exists staging authorization streamflow_owner;
 alter schema staging owner to streamflow_owner;
-create schema if not exists training authorization streamflow_owner;
 
 -- Takes over what an earlier version created as the user that ran it. The schema drops what streamflow_ingest created,
 -- except a relation with the name of its lock: that one is dropped here.
@@ -74,6 +95,7 @@ begin
                     to_regclass('public.training_sets'), to_regclass('public.training_sets_status')
                 )
                 or pg_class.oid = to_regclass('training.labels')
+                and obj_description(relnamespace) = '{{ training_comment }}'
             )
             and relowner not in ('streamflow_owner'::regrole, 'streamflow_ingest'::regrole)
     loop
@@ -99,12 +121,5 @@ begin
     loop
         execute format('alter routine %s owner to streamflow_owner', made.name);
     end loop;
-    -- a schema of that name that holds other tables is someone else's
-    if not exists (
-        select from pg_class
-        where relnamespace = 'training'::regnamespace and oid is distinct from to_regclass('training.labels')
-    ) then
-        alter schema training owner to streamflow_owner;
-    end if;
 end
 $$;

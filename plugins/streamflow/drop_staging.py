@@ -40,9 +40,11 @@ class DropStagingOperator(SqlStepOperator):
             sql = [render_task("tasks/upsert.sql", "", table, run_id="") for table in TABLES.values()]
             live = [self.get_db_hook().run(one, handler=last_row) for one in sql]
         dropped = super().execute(context)
-        # seal's XCom counts if an earlier attempt was killed after it had dropped everything
-        sealed = context["ti"].xcom_pull(task_ids="seal") or {}
-        months = {*dropped["months"], *(revision["as_of"] for revision in sealed.get("revisions", []))}
+        months: set[str] = set()
+        if dropped["months"] is not None:  # else another run has the month now, and adds the events when it ends
+            # seal's XCom counts if an earlier attempt was killed after it had dropped everything
+            sealed = context["ti"].xcom_pull(task_ids="seal") or {}
+            months = {*dropped["months"], *(revision["as_of"] for revision in sealed.get("revisions", []))}
         if months:
             context["outlet_events"][SEALED_MONTH].add_partitions(sorted(months))
         else:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from streamflow import month_folder
 from streamflow.refusal import RUN_AGAIN, Refusal
 
+MAX_HORIZON = 120  # months from the features of a training set to its label
+
 
 class MonthError(Refusal):
     """A value that is not a month end, or a month that cannot have been delivered."""
@@ -38,8 +40,13 @@ class Month:
     as_of: dt.date
 
     @classmethod
-    def parse(cls, text: str) -> Month:
+    def parse(cls, text: str, name: str = "as_of", ask: str = "trigger a run with the param") -> Month:
         """Read ``YYYY-MM-DD``.
+
+        Args:
+            text: the date.
+            name: what the user calls it, for errors.
+            ask: how the user gives it, for errors.
 
         Raises:
             MonthError: if ``text`` is not such a date, or not a month's last day.
@@ -50,15 +57,15 @@ class Month:
                 raise ValueError(text)
         except ValueError:
             raise MonthError(
-                "as_of must be a month's last day, written YYYY-MM-DD.",
+                f"{name} must be a month's last day, written YYYY-MM-DD.",
                 f"Found: {str(text)!r}.",
-                to_do="trigger a run with the param as_of, for example 2024-01-31",
+                to_do=f"{ask} {name}, for example 2024-01-31",
             ) from None
         if day != month_end(day):
             raise MonthError(
-                "as_of must be a month's last day.",
+                f"{name} must be a month's last day.",
                 f"Found: {day}, which is not the last day of its month.",
-                to_do=f"trigger a run with the param as_of {month_end(day)} for that month",
+                to_do=f"{ask} {name} {month_end(day)} for that month",
             )
         return cls(day)
 
@@ -67,9 +74,9 @@ class Month:
         """``20240131``: the suffix of the names of the month's own tables."""
         return f"{self.as_of:%Y%m%d}"
 
-    def before(self, months: int) -> Month:
-        """Return the month that is ``months`` months earlier."""
-        years, month = divmod(self.as_of.year * 12 + self.as_of.month - 1 - months, 12)
+    def later(self, months: int) -> Month:
+        """Return the month that is ``months`` months later; a negative number is for an earlier one."""
+        years, month = divmod(self.as_of.year * 12 + self.as_of.month - 1 + months, 12)
         return Month(month_end(dt.date(years, month + 1, 1)))
 
     @classmethod

@@ -11,6 +11,7 @@ from typing import Any
 
 from streamflow import __version__
 from streamflow.features import FEATURES, LABEL
+from streamflow.months import MAX_HORIZON
 from streamflow.refusal import RUN_AGAIN, Refusal
 from streamflow.tables import ROOT, TABLES, Table, tables_of
 
@@ -63,6 +64,8 @@ MACROS: dict[str, Any] = {
     "root": ROOT,
     "features": FEATURES,
     "label": LABEL,
+    "max_horizon": MAX_HORIZON,
+    "training_comment": "StreamFlow: labels with a date",  # tells our schema from another of its name
     "run_again": RUN_AGAIN,
     "package_version": __version__,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import uuid
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -16,7 +17,7 @@ from streamflow import __version__, settings
 from streamflow.features import FEATURES, LABEL
 from streamflow.months import Month
 from streamflow.parquet import CopiedRows, write_parquet
-from streamflow.refusal import Refusal, count, ends_task, wrap
+from streamflow.refusal import NotYet, Refusal, count, ends_task, wrap
 
 # all that a value's text, or the order of rows, could depend on
 _SESSION = """
@@ -44,6 +45,18 @@ from public.training_sets
 inner join public.training_sets_status using (as_of, horizon_months, revision)
 where %(month)s in (as_of, label_as_of)
 order by as_of, horizon_months, revision desc
+"""
+
+# the months of the features of the sets that a sealed month completes
+_TO_BUILD = """
+select as_of from public.sealed_months where as_of = %(features)s
+union
+select features.as_of
+from public.sealed_months as features
+inner join public.sealed_months as labels on labels.as_of = %(labels)s
+left join public.training_sets as built on features.as_of = built.as_of and built.horizon_months = %(horizon)s
+where features.as_of = %(sealed)s and built.as_of is null
+order by as_of
 """
 
 
@@ -123,41 +136,47 @@ def columns_of(horizon: int) -> dict[str, str]:
     }
 
 
-def build(conn_id: str, as_of: str, horizon: int, path: Path) -> TrainingSet:
+def build(conn_id: str, month: Month, horizon: int, folder: Path, name: str | None = None) -> TrainingSet:
     """Write a training set to a Parquet file, and record it if the connection's user may.
 
     One transaction reads everything, so a restatement at the same time is in the set as a whole or not at all. A
-    file that exists is replaced when the new one is complete.
+    file that exists is replaced when the new one is complete, and before the record is committed: a record without its
+    file would be worse than a file without its record, which the next build adds.
 
     Args:
         conn_id: connection of the database.
-        as_of: the month of the features, ``YYYY-MM-DD``.
-        horizon: how many months later the label is, 0 or more.
-        path: the file; its folder is created if needed.
+        month: the month of the features.
+        horizon: how many months later the label is, 0 to 120.
+        folder: of the file; it is created if needed.
+        name: the file's name; by default ``<as_of>_horizon_<months>_revision_<number>.parquet``.
 
     Raises:
-        Refusal: if there is no label, if ``as_of`` is not a month end, or if the rows differ from the recorded set
-            and nothing explains it.
-        psycopg.errors.RaiseException: if one of the two months is not sealed.
+        Refusal: if there is no label, if the file is a folder, or if the rows differ from the recorded set and nothing
+            explains it.
+        NotYet: if another build has recorded the set in the meantime.
+        psycopg.errors.RaiseException: if one of the two months is not sealed, or the horizon is not possible.
     """
-    month, columns = Month.parse(as_of), columns_of(horizon)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.unfinished")
+    columns = columns_of(horizon)
+    if name is not None and (folder / name).is_dir():
+        raise Refusal(f"Expected a file, found the folder {folder / name}.", to_do="name a file in it")
+    folder.mkdir(parents=True, exist_ok=True)
+    unfinished = folder / f".{uuid.uuid4().hex}.unfinished"  # two may build the same file at once
     try:
         connection: Any = PostgresHook(conn_id).get_conn()  # psycopg's; the hook promises less
         with closing(connection), connection.cursor() as cursor:
-            built = _build(cursor, month, horizon, columns, path, unfinished)
+            built = _build(cursor, month, horizon, columns, unfinished)
+            path = folder / (name or f"{month}_horizon_{horizon}_revision_{built.revision}.parquet")
+            unfinished.replace(path)
             connection.commit()
-        unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
-    return built
+    return built._replace(path=str(path))
 
 
-def _build(
-    cursor: Any, month: Month, horizon: int, columns: dict[str, str], path: Path, unfinished: Path
-) -> TrainingSet:
+def _build(cursor: Any, month: Month, horizon: int, columns: dict[str, str], unfinished: Path) -> TrainingSet:
     """Write and record the set in the cursor's transaction."""
+    import psycopg
+
     key = (month.as_of, horizon)
     cursor.execute(_SESSION)
     (label_as_of,) = cursor.execute("select public.training_label_month(%s, %s)::text", key).fetchone()
@@ -173,7 +192,13 @@ def _build(
     made = (list(columns), rows.sha256.hexdigest(), file_sha256, file_writer)
     (may_record,) = cursor.execute("select has_schema_privilege('staging', 'usage')").fetchone()
     if may_record:
-        cursor.execute("select staging.record_training_set(%s, %s, %s, %s, %s, %s)", (*key, *made))
+        try:
+            cursor.execute("select staging.record_training_set(%s, %s, %s, %s, %s, %s)", (*key, *made))
+        except psycopg.errors.UniqueViolation:
+            raise NotYet(
+                f"Another build of the set as of {month}, horizon {horizon}, has recorded it in the meantime.",
+                "This one has written nothing.",
+            ) from None
     after = _newest(cursor, key) if may_record else None
     news = (*_differences(before, *made), *_record(before, after))
     return TrainingSet(
@@ -184,7 +209,7 @@ def _build(
         positive=positive,
         negative=negative,
         unknown=unknown,
-        path=str(path),
+        path=str(unfinished),
         file_sha256=file_sha256,
         revision=after.revision if after else None,
         news=news,
@@ -234,18 +259,21 @@ def _differences(before: Recorded | None, columns: list[str], content: str, file
 
 
 class TrainingSetOperator(BaseOperator):
-    """Build the training set whose labels are of the run's month, and name the sets that are out of date.
+    """Build the training sets that a month completes, and name the sets that are out of date.
+
+    These are the set whose labels are of the month, and, if a later month was sealed first, the set whose features are
+    of it. The second is built only once: after that, a restatement of features only marks it. The task is skipped if
+    there is no set to build, because the other month is not sealed.
 
     The file is ``<as_of>_horizon_<months>_revision_<number>.parquet``, in a folder per database below the folder of
-    training sets. So a restatement does not replace the file that a model was trained on. The task is skipped if the
-    month of the features is not sealed.
+    training sets. So a restatement does not replace the file that a model was trained on.
 
     Args:
-        label_as_of: the month of the labels (templated).
+        label_as_of: the month that was sealed or changed (templated).
         conn_id: connection of the database.
 
     Returns (XCom):
-        The attributes of :class:`TrainingSet`.
+        A list of the attributes of each :class:`TrainingSet`.
 
     Raises:
         TaskRefused: if the run is for no month; and for the refusals of :func:`build`.
@@ -259,8 +287,8 @@ class TrainingSetOperator(BaseOperator):
         self.conn_id = conn_id
 
     @ends_task
-    def execute(self, context: Any) -> dict[str, Any]:
-        """Build the set, and log the sets that are out of date."""
+    def execute(self, context: Any) -> list[dict[str, Any]]:
+        """Build the sets, and log the sets that are out of date."""
         if not self.label_as_of:
             raise Refusal(
                 "This run is for no month.",
@@ -268,19 +296,29 @@ class TrainingSetOperator(BaseOperator):
                 to_do="trigger a run with the param label_as_of, for example 2024-02-29",
             )
         horizon = context["params"]["horizon"]
-        month = Month.parse(self.label_as_of).before(horizon)
+        sealed = Month.parse(self.label_as_of, "label_as_of")
         hook = PostgresHook(self.conn_id)
-        for as_of, months, restated in hook.get_records(_RESTATED, parameters={"month": self.label_as_of}):
+        for as_of, months, restated in hook.get_records(_RESTATED, parameters={"month": str(sealed)}):
             for one in restated:
                 self.log.warning("The set as of %s, horizon %s, is out of date: %s.", as_of, months, one)
-        if not hook.get_first("select 1 from public.deliveries where as_of = %s", parameters=[month.as_of]):
-            raise AirflowSkipException(f"{month} is not sealed, so labels of {self.label_as_of} have no features.")
         folder = settings.training_sets_folder() / settings.database_folder(self.conn_id)
-        name = f"{month}_horizon_{horizon}"
-        built = build(self.conn_id, str(month), horizon, folder / f"{name}.parquet")
-        if built.revision:
-            path = Path(built.path).rename(folder / f"{name}_revision_{built.revision}.parquet")
-            built = built._replace(path=str(path))
-        for line in wrap(str(built)):
-            self.log.info("%s", line)
-        return built._asdict()
+        features = [Month(as_of) for (as_of,) in hook.get_records(_TO_BUILD, parameters=_months(sealed, horizon))]
+        if not features:
+            raise AirflowSkipException(
+                f"{sealed.later(-horizon)} is not sealed, so labels of {sealed} have no features."
+            )
+        built = [build(self.conn_id, month, horizon, folder) for month in features]
+        for one in built:
+            for line in wrap(str(one)):
+                self.log.info("%s", line)
+        return [one._asdict() for one in built]
+
+
+def _months(sealed: Month, horizon: int) -> dict[str, Any]:
+    """Return the parameters of ``_TO_BUILD``."""
+    return {
+        "horizon": horizon,
+        "features": sealed.later(-horizon).as_of,
+        "sealed": sealed.as_of,
+        "labels": sealed.later(horizon).as_of,
+    }

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from airflow.sdk.exceptions import AirflowSkipException
 from pyarrow import parquet
 
 from streamflow import settings, training
 from streamflow.features import FEATURES
-from streamflow.refusal import Refusal, TaskRefused
-from streamflow.training import TrainingSetOperator, build
+from streamflow.months import Month
+from streamflow.parquet import write_parquet
+from streamflow.refusal import NotYet, Refusal, TaskRefused
+from streamflow.training import TrainingSet, TrainingSetOperator
 from support.builders import FEBRUARY, JANUARY, MARCH, delivery
 from support.database import Database
 from support.training import FEBRUARYS, JANUARYS, STAYS, merged
@@ -20,6 +24,10 @@ from support.training import FEBRUARYS, JANUARYS, STAYS, merged
 @pytest.fixture
 def out(tmp_path) -> Path:
     return tmp_path / "sets" / "january.parquet"
+
+
+def build(conn_id: str, as_of: str, horizon: int, out: Path) -> TrainingSet:
+    return training.build(conn_id, Month.parse(as_of), horizon, out.parent, out.name)
 
 
 def sets(database: Database) -> list[tuple]:
@@ -71,6 +79,46 @@ def test_again_gives_the_same_bytes_in_any_session_and_records_nothing(labelled,
     assert len(again.news) == 1
     assert again.news[0].startswith("The same bytes as revision 1, built on 20")
     assert sets(labelled) == [(JANUARY, 1, 1, [])]
+
+
+def test_two_who_build_one_file_at_once_do_not_mix_their_bytes(labelled, out):
+    def repeatedly(horizon: int) -> list[TrainingSet]:
+        return [build("streamflow_db", JANUARY, horizon, out) for _ in range(5)]
+
+    with ThreadPoolExecutor(2) as pool:
+        built = [one for several in pool.map(repeatedly, [0, 1]) for one in several]
+    assert hashlib.sha256(out.read_bytes()).hexdigest() in {one.file_sha256 for one in built}
+    assert [one[:3] for one in sets(labelled)] == [(JANUARY, 0, 1), (JANUARY, 1, 1)]
+    assert list(out.parent.iterdir()) == [out]
+
+
+def test_of_two_who_record_one_set_at_once_the_second_is_told_to_try_again(labelled, out, monkeypatch):
+    def overtaken(rows, path, columns):
+        monkeypatch.undo()
+        monkeypatch.setenv("AIRFLOW_CONN_STREAMFLOW_DB", labelled.uri)
+        build("streamflow_db", JANUARY, 1, out.with_name("other.parquet"))
+        return write_parquet(rows, path, columns)
+
+    monkeypatch.setattr(training, "write_parquet", overtaken)
+    with pytest.raises(NotYet, match=r"Another build of the set as of 2024-01-31, horizon 1, has recorded it"):
+        build("streamflow_db", JANUARY, 1, out)
+    assert [path.name for path in out.parent.iterdir()] == ["other.parquet"]
+    assert build("streamflow_db", JANUARY, 1, out).news[0].startswith("The same bytes as revision 1")
+
+
+@pytest.mark.parametrize("folder", [".", "sets"])
+def test_a_folder_in_place_of_the_file_is_refused_before_anything_is_done(labelled, tmp_path, folder):
+    (tmp_path / "sets").mkdir()
+    with pytest.raises(Refusal, match="Expected a file, found the folder"):
+        training.build("streamflow_db", Month.parse(JANUARY), 1, tmp_path, folder)
+    assert sets(labelled) == []
+
+
+def test_a_file_that_cannot_be_written_leaves_no_record(labelled, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="file"):
+        build("streamflow_db", JANUARY, 1, tmp_path / "file" / "january.parquet")
+    assert sets(labelled) == []
 
 
 def test_a_later_month_changes_nothing(labelled, out):
@@ -155,9 +203,10 @@ def test_the_reader_writes_the_same_file_and_records_nothing(labelled, out, monk
 # The task
 
 
-def run(label_as_of: str, horizon: int = 1) -> dict:
+def run(label_as_of: str, horizon: int = 1) -> list[str]:
+    """Run the task; return the names of the files."""
     task = TrainingSetOperator(task_id="training_set", label_as_of=label_as_of, conn_id="streamflow_db")
-    return task.execute({"params": {"horizon": horizon}})
+    return [Path(one["path"]).name for one in task.execute({"params": {"horizon": horizon}})]
 
 
 @pytest.fixture
@@ -168,12 +217,38 @@ def folder(database, tmp_path, monkeypatch) -> Path:
 
 def test_a_restatement_does_not_replace_the_file_that_a_model_was_trained_on(labelled, folder):
     names = [f"2024-01-31_horizon_1_revision_{revision}.parquet" for revision in (1, 2)]
-    assert run(FEBRUARY)["path"] == str(folder / names[0])
+    assert run(FEBRUARY) == names[:1]
     content = (folder / names[0]).read_bytes()
     labelled.load_month(FEBRUARY, merged(FEBRUARYS, delivery("cid")), restate=True)
-    assert run(FEBRUARY)["path"] == str(folder / names[1])
+    assert run(FEBRUARY) == names[1:]
     assert (folder / names[0]).read_bytes() == content
     assert sorted(path.name for path in folder.iterdir()) == names
+
+
+def test_a_month_that_was_sealed_after_its_labels_completes_its_set(database, folder):
+    database.load_month(FEBRUARY, FEBRUARYS)
+    with pytest.raises(AirflowSkipException, match="2024-01-31 is not sealed, so labels of 2024-02-29"):
+        run(FEBRUARY)
+    database.load_month(JANUARY, JANUARYS, restate=True)
+    assert run(JANUARY) == ["2024-01-31_horizon_1_revision_1.parquet"]
+    with pytest.raises(AirflowSkipException):  # it is there, and whether to build it again is a person's choice
+        run(JANUARY)
+    assert sets(database) == [(JANUARY, 1, 1, [])]
+
+
+def test_a_month_between_two_sealed_ones_completes_two_sets(labelled, folder):
+    labelled.load_month("2024-04-30", merged(delivery("ann"), delivery("bob", **STAYS)))
+    labelled.load_month(MARCH, merged(delivery("ann"), delivery("bob", **STAYS)))
+    assert run(MARCH) == ["2024-02-29_horizon_1_revision_1.parquet", "2024-03-31_horizon_1_revision_1.parquet"]
+
+
+def test_with_horizon_0_a_month_has_one_set(labelled, folder):
+    assert run(JANUARY, 0) == ["2024-01-31_horizon_0_revision_1.parquet"]
+
+
+def test_a_day_that_is_no_month_end_is_refused_by_the_params_name(folder):
+    with pytest.raises(TaskRefused, match="label_as_of must be a month's last day"):
+        run("2024-02-28")
 
 
 def test_a_run_for_no_month_is_refused(folder):

@@ -16,6 +16,7 @@ DEFAULT_FILTERS["ds"] = str  # sqlfluff tries each `set` in an environment that 
 SQLFLUFF_JINJA_FILTERS = FILTERS | {"ds": str, "parameter": FILTERS["literal"]}
 root, run_again, tables_of = MACROS["root"], MACROS["run_again"], MACROS["tables_of"]
 features, label = MACROS["features"], MACROS["label"]
+max_horizon, training_comment = MACROS["max_horizon"], MACROS["training_comment"]
 package_version = MACROS["package_version"]
 migrations = in_order()
 params = {"as_of": "2024-01-31", "restate": False}

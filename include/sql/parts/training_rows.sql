@@ -20,8 +20,8 @@ eligible_users as (
 ),
 
 observed_labels as (
-    select user_id, {{ label.name }}
-    from public.{{ label.table.snapshots }}
-    where as_of = $2 and source_as_of = $2 and {{ label.name }} is not null
+    select delivered.user_id, delivered.{{ label.name }}
+    from public.{{ label.table.snapshots }} as delivered
+    where delivered.as_of = $2 and delivered.source_as_of = $2 and delivered.{{ label.name }} is not null
 )
 {%- endmacro -%}

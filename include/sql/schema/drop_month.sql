@@ -1,5 +1,6 @@
 -- Drops a run's staging tables and builds, unless another run has claimed the month. Returns the months that this run,
--- and the runs of the month that did not finish before it, have sealed or changed.
+-- and the runs of the month that did not finish before it, have sealed or changed; NULL if another run has the month,
+-- and will say so.
 create or replace function staging.drop_month(month date, run text) returns date[]
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -22,6 +23,8 @@ begin
                 staging.relation_name(name, month, 'changes')
             );
         end loop;
+    elsif exists (select from staging.runs where as_of = month) then
+        return null;
     end if;
     return months;
 end

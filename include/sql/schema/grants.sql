@@ -36,8 +36,10 @@ begin
             public.training_sets, public.training_sets_status
         to streamflow_ingest;
         {%- if label %}
-        grant usage on schema training to streamflow_ingest;
-        grant select on training.labels to streamflow_ingest;
+        if obj_description(to_regnamespace('training')) = '{{ training_comment }}' then
+            grant usage on schema training to streamflow_ingest;
+            grant select on training.labels to streamflow_ingest;
+        end if;
         {%- endif %}
         {%- for table in tables.values() %}
         grant select, insert, update, delete on public.{{ table.name }} to streamflow_ingest;
@@ -77,8 +79,10 @@ begin
             public.training_sets, public.training_sets_status
         to streamflow_reader;
         {%- if label %}
-        grant usage on schema training to streamflow_reader;
-        grant select on training.labels to streamflow_reader;
+        if obj_description(to_regnamespace('training')) = '{{ training_comment }}' then
+            grant usage on schema training to streamflow_reader;
+            grant select on training.labels to streamflow_reader;
+        end if;
         {%- endif %}
         {%- for table in tables.values() %}
         grant select on public.{{ table.name }}, public.{{ table.snapshots }} to streamflow_reader;

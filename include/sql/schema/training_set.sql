@@ -10,26 +10,26 @@
 create or replace function public.training_label_month(as_of date, horizon_months integer) returns date
 language plpgsql stable as $$
 declare
-    label_month date := (date_trunc('month', as_of::timestamp) + make_interval(months => horizon_months + 1))::date - 1;
-    missing text := (
-        select string_agg(format('%s of %s', needed.table_name, needed.month), ' and ' order by needed.place)
-        from (
-            values (1, '{{ root.name }}', as_of), (2, '{{ label.table.name }}', label_month)
-        ) as needed (place, table_name, month)
-        where not exists (
-            select from public.deliveries as sealed
-            where sealed.as_of = needed.month and sealed.table_name = needed.table_name
-        )
-    );
+    label_month date;
+    missing text;
 begin
-    if as_of is null or horizon_months is null or horizon_months < 0 then
+    if (horizon_months between 0 and {{ max_horizon }}) is not true or as_of is null then
         raise exception using
             message = format(
-                'a training set needs a month end, and a horizon of 0 or more months; found %s and %s',
+                'a training set needs a month end, and a horizon of 0 to {{ max_horizon }} months; found %s and %s',
                 coalesce(as_of::text, 'NULL'), coalesce(horizon_months::text, 'NULL')
             ),
             hint = 'call it, for example, as training_set(''2024-01-31'', 1).';
     end if;
+    label_month := (date_trunc('month', as_of::timestamp) + make_interval(months => horizon_months + 1))::date - 1;
+    select string_agg(format('%s of %s', needed.table_name, needed.month), ' and ' order by needed.place) into missing
+    from (
+        values (1, '{{ root.name }}', as_of), (2, '{{ label.table.name }}', label_month)
+    ) as needed (place, table_name, month)
+    where not exists (
+        select from public.deliveries as sealed
+        where sealed.as_of = needed.month and sealed.table_name = needed.table_name
+    );
     if missing is not null then
         raise exception using
             message = format(
@@ -46,13 +46,27 @@ $$;
 
 -- a function that returns other columns cannot be replaced
 do $training_set$
+declare
+    dependents text;
 begin
-    if pg_get_function_result(to_regprocedure('public.training_set(date, integer)')) <> 'TABLE(user_id text
-        {%- for feature in features %}, {{ feature.name }} {{ feature.column.type }}{% endfor -%}
-        , {{ label.name }} boolean)'
-    then
+    if exists (
+        select from pg_proc
+        where
+            oid = to_regprocedure('public.training_set(date, integer)')
+            and (proargnames[3:], proallargtypes[3:]::regtype[]) is distinct from (
+                array['user_id', {% for one in features %}'{{ one.name }}', {% endfor %}'{{ label.name }}'],
+                array[
+                    'text', {% for one in features %}'{{ one.column.type }}', {% endfor %}'boolean'
+                ]::regtype[]
+            )
+    ) then
         drop function public.training_set(date, integer);
     end if;
+exception when dependent_objects_still_exist then
+    get stacked diagnostics dependents = pg_exception_detail;
+    raise exception using
+        message = E'public.training_set gets other columns, but other objects use it:\n' || dependents,
+        hint = 'drop them, {{ run_again }}, and create them again. A view on all of the function''s columns depends on it.';
 end
 $training_set$;
 
@@ -62,9 +76,9 @@ create or replace function public.training_set(as_of date, horizon_months intege
 returns table (
     user_id text,
     {%- for feature in features %}
-    {{ feature.name }} {{ feature.column.type }},
+    "{{ feature.name }}" {{ feature.column.type }},
     {%- endfor %}
-    {{ label.name }} boolean
+    "{{ label.name }}" boolean
 )
 language plpgsql stable as $$
 declare

@@ -7,6 +7,7 @@ import pytest
 
 import embedded
 import install_schema
+from streamflow import templating
 from streamflow.features import FEATURES
 from streamflow.tables import TABLES
 from support.builders import FEBRUARY, JANUARY, MARCH, delivery
@@ -69,15 +70,37 @@ def test_the_roles_days_begin_at_midnight_utc_wherever_the_server_is(sealed):
             assert connection.execute("show timezone").fetchone() == ("UTC",)
 
 
-def test_a_schema_of_that_name_that_holds_other_tables_is_not_taken_over(server):
+@pytest.mark.parametrize("theirs", ["table training.models (a int)", "view training.labels as select 1 as user_id"])
+def test_a_schema_of_that_name_that_is_someone_elses_is_left_alone(server, theirs, capsys):
     uri = embedded.uri(server, "streamflow_taken")
     try:
-        embedded.sql(server, "create schema training; create table training.models (a int);", "streamflow_taken")
-        with pytest.raises(psycopg.Error, match="permission denied for schema training"):
-            install_schema.install(uri)
-        ((owner,),) = Database(uri).query(
-            "select pg_get_userbyid(nspowner)::text from pg_namespace where nspname = 'training'"
+        embedded.sql(server, f"create schema training; create {theirs};", "streamflow_taken")
+        install_schema.install(uri)
+        assert "the view training.labels is not created: the schema training is not StreamFlow's" in (
+            capsys.readouterr().err
         )
-        assert owner == "postgres"
+        with psycopg.connect(uri) as connection:
+            (owner,) = connection.execute(
+                "select pg_get_userbyid(nspowner) from pg_namespace where nspname = 'training'"
+            ).fetchone()
+            found = connection.execute("select relname from pg_class where relnamespace = 'training'::regnamespace")
+            assert owner == "postgres"
+            assert found.fetchall() == [(theirs.split()[1].removeprefix("training."),)]
+    finally:
+        embedded.sql(server, "drop database streamflow_taken with (force);")
+
+
+def test_what_was_installed_without_roles_belongs_to_the_owner_once_there_are_roles(server):
+    uri = embedded.uri(server, "streamflow_taken")
+    try:
+        with psycopg.connect(uri) as connection:
+            connection.execute(templating.render("schema.sql"))
+        install_schema.install(uri)
+        with psycopg.connect(uri) as connection:
+            owners = connection.execute(
+                "select pg_get_userbyid(nspowner)::text, pg_get_userbyid(relowner)::text "
+                "from pg_namespace inner join pg_class on pg_namespace.oid = relnamespace where nspname = 'training'"
+            )
+            assert owners.fetchall() == [("streamflow_owner", "streamflow_owner")]
     finally:
         embedded.sql(server, "drop database streamflow_taken with (force);")

@@ -110,9 +110,13 @@ def test_with_horizon_0_a_label_that_is_carried_forward_is_unknown(database):
         ("'2024-02-15', 0", "not sealed: users of 2024-02-15."),
         (
             "'2024-01-31', -1",
-            "a training set needs a month end, and a horizon of 0 or more months; found 2024-01-31 and -1",
+            "a training set needs a month end, and a horizon of 0 to 120 months; found 2024-01-31 and -1",
         ),
-        ("null, 1", "a training set needs a month end, and a horizon of 0 or more months; found NULL and 1"),
+        (
+            "'2024-01-31', 2147483647",
+            "a training set needs a month end, and a horizon of 0 to 120 months; found 2024-01-31 and 2147483647",
+        ),
+        ("null, 1", "a training set needs a month end, and a horizon of 0 to 120 months; found NULL and 1"),
     ],
 )
 @pytest.mark.parametrize("function", ["training_set", "training_set_counts"])
@@ -134,3 +138,15 @@ def test_a_new_column_makes_another_function(database):
     database.run_as_admin("comment on schema staging is 'another version'")
     install_schema.install(database.admin_uri)
     assert labels(database, JANUARY, 0) == {"ann": False}
+
+
+def test_what_depends_on_the_function_is_named_if_a_new_column_needs_another(database):
+    database.run_as_admin(
+        "drop function training_set; create function training_set(as_of date, horizon_months integer default 1) "
+        "returns table (user_id text) language sql as 'select null::text';"
+        "create view of_ours as select * from training_set('2024-01-31')"
+    )
+    database.run_as_admin("comment on schema staging is 'another version'")
+    with pytest.raises(psycopg.errors.RaiseException, match="other objects use it:\nview of_ours depends") as refused:
+        install_schema.install(database.admin_uri)
+    assert "create them again" in refused.value.diag.message_hint
