@@ -169,27 +169,34 @@ def test_broken_delivery_fails_and_leaves_no_trace_and_the_next_try_completes_it
 
 
 def asset_events() -> list[tuple]:
+    """Name, extra, and partition key of each event."""
     with psycopg.connect(os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].replace("+psycopg2", "")) as metadata:
         return metadata.execute(
-            "select asset.name, event.extra::jsonb - 'from_rest_api' from asset_event as event "
+            "select asset.name, event.extra::jsonb - 'from_rest_api', event.partition_key from asset_event as event "
             "inner join asset on asset.id = event.asset_id order by event.id"
         ).fetchall()
 
 
 def test_other_dags_hear_of_what_was_sealed_and_of_nothing_else(database, deliveries):
-    def run(month: str, **conf: bool) -> list[tuple]:
+    def run(month: str, **conf: bool) -> tuple[list[tuple], list[str]]:
+        """Name and extra of the events of snapshots, and the months that sealed_month names."""
         before = len(asset_events())
         done = dags_test(month, "--conf", json.dumps(conf))
         assert done.returncode == 0, done.stdout[-3000:]
-        return asset_events()[before:]
+        added = asset_events()[before:]
+        return (
+            [(name, extra) for name, extra, key in added if key is None],
+            sorted(key for name, _, key in added if name == "sealed_month"),
+        )
 
     shutil.copytree(ROOT / "include" / "data", deliveries, dirs_exist_ok=True)
-    first = run("2024-01-31")
+    first, months = run("2024-01-31")
+    assert months == ["2024-01-31"]
     assert sorted(name for name, _ in first) == sorted(table.snapshots for table in TABLES.values())
     counts = {"delivered": 1000, "inserted": 1000, "updated": 0, "unchanged": 0, "carried_forward": 0}
     assert [extra for _, extra in first] == [{"as_of": "2024-01-31", "revision": 1, "snapshot_rows": 1000} | counts] * 6
-    run("2024-02-29")
-    assert run("2024-01-31") == []
+    assert run("2024-02-29")[1] == ["2024-02-29"]
+    assert run("2024-01-31") == ([], [])
     # one label of a user whom February does not deliver: both months' labels change, and no other table
     labels = deliveries / "month_000" / "labels.csv"
     ((user,),) = database.query(
@@ -197,10 +204,12 @@ def test_other_dags_hear_of_what_was_sealed_and_of_nothing_else(database, delive
     )
     swap = {"True": "False", "False": "True"}
     labels.write_text(re.sub(f"(?<={user},)(True|False)", lambda cell: swap[cell[0]], labels.read_text()))
-    assert [(name, extra["as_of"], extra["revision"]) for name, extra in run("2024-01-31", restate=True)] == [
+    restated, months = run("2024-01-31", restate=True)
+    assert [(name, extra["as_of"], extra["revision"]) for name, extra in restated] == [
         ("labels_snapshots", "2024-01-31", 2),
         ("labels_snapshots", "2024-02-29", 2),
     ]
+    assert months == ["2024-01-31", "2024-02-29"]
 
 
 def test_missing_file_times_out_and_says_which(database, deliveries):
