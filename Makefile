@@ -7,6 +7,7 @@ SHELL := /bin/bash
 
 PYTHON ?= python3
 UV := .local/uv/bin/uv
+COMPILE = $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-header
 export DELIVERIES USERS PEERS ONLY HISTORY SCHEDULER BESIDE AS_OF HORIZON OUT
 export PYTHONDONTWRITEBYTECODE :=
 
@@ -14,7 +15,7 @@ WITH_SERVER = .venv/bin/python tools/embedded.py run
 # one more than there are processors: much of a system test is waiting for a scheduler
 PYTEST = .venv/bin/python -m pytest -n $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1) --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 
-.PHONY: help setup run test test-fast ui psql verify training-set bench sql schema check-tables docs env deploy-check lint lock sample screenshots clean
+.PHONY: help setup run test test-fast extras test-extras ui psql verify training-set bench sql schema check-tables docs env deploy-check lint lock sample screenshots clean
 
 help: ## print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -30,6 +31,11 @@ test: setup ## run the tests in parallel, each process with its own PostgreSQL (
 
 test-fast: setup ## run the unit tests and a few database tests: about a minute
 	@$(PYTEST) -m 'unit and not slow or fast' --ignore tests/system $(ARGS)
+
+extras: setup .local/extras/.installed .local/moto/.installed .local/azurite/.installed ## install what `make test-extras` needs, under .local
+
+test-extras: extras ## test deliveries from object storage, against servers of S3 and Azure on this machine (ARGS=… goes to pytest)
+	@.local/extras/bin/python -m pytest tests/extras $(ARGS)
 
 ui: setup ## run Airflow's UI and scheduler on localhost, until Ctrl-C (another port: PORT=8081 make ui)
 	@$(WITH_SERVER) -- bash -c '. ./env.sh && exec python tools/ui.py'
@@ -72,7 +78,10 @@ lint: setup ## run ruff and mypy on Python, sqlfluff on SQL
 	.venv/bin/sqlfluff lint include/sql
 
 lock: $(UV) ## pin all dependencies after a change of requirements*.txt
-	@$(UV) pip compile -q requirements-dev.txt --universal --python-version 3.11 --generate-hashes --no-header -o requirements.lock
+	@$(COMPILE) requirements-dev.txt -o requirements.lock
+	$(COMPILE) requirements-s3.txt -c requirements.lock -o requirements-s3.lock
+	$(COMPILE) requirements-azure.txt -c requirements.lock -c requirements-s3.lock -o requirements-azure.lock
+	$(COMPILE) tests/stores/moto.txt -o tests/stores/moto.lock
 
 sample: setup ## generate the sample deliveries in include/data
 	@.venv/bin/python tools/generate_deliveries.py include/data --users 1000 --months 3 --seed 1
@@ -104,3 +113,26 @@ $(UV):
 	        $(WITH_SERVER) --metadata $$metadata -- bash -c '. ./env.sh && exec airflow db migrate' \
 	        >> .local/migrate.log 2>&1 || { rm -f $@; tail -20 .local/migrate.log >&2; exit 1; }
 	done
+
+# the environment of .venv, and the clients of object storage
+.local/extras/.installed: $(UV) requirements.lock requirements-s3.lock requirements-azure.lock
+	@echo 'Installing the environment with S3 and Azure (.local/extras) …'
+	$(UV) venv -q --allow-existing --python $(PYTHON) .local/extras
+	VIRTUAL_ENV=.local/extras $(UV) pip sync -q --require-hashes requirements.lock requirements-s3.lock requirements-azure.lock
+	touch $@
+
+.local/moto/.installed: $(UV) tests/stores/moto.lock
+	@echo 'Installing a server of S3 (.local/moto) …'
+	$(UV) venv -q --allow-existing --python $(PYTHON) .local/moto
+	VIRTUAL_ENV=.local/moto $(UV) pip sync -q --require-hashes tests/stores/moto.lock
+	touch $@
+
+# without npm there is none, and its tests are skipped
+.local/azurite/.installed: tests/stores/package.json tests/stores/package-lock.json
+	@mkdir -p .local/azurite
+	if command -v npm > /dev/null; then
+	    echo "Installing a server of Azure's Blob Storage (.local/azurite) …"
+	    cp tests/stores/package.json tests/stores/package-lock.json .local/azurite
+	    (cd .local/azurite && npm ci --silent --ignore-scripts --no-audit --no-fund)
+	fi
+	touch $@

@@ -6,6 +6,7 @@ from __future__ import annotations
 from support.environment import WORK  # before anything imports Airflow
 # isort: on
 
+import importlib.util
 import os
 import subprocess
 from pathlib import Path
@@ -23,6 +24,8 @@ from support.sealing import seal_january
 from support.training import seal_two_months
 
 TESTS = Path(__file__).parent
+if importlib.util.find_spec("s3fs") is None:  # `make test-extras` runs them, in the environment that has it
+    collect_ignore = ["extras"]
 
 hypothesis.settings.register_profile("untimed", deadline=None)  # the machine is shared: how long it takes says nothing
 hypothesis.settings.load_profile("untimed")
@@ -78,7 +81,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     left_out = []
     for item in items:
         path = item.path.relative_to(TESTS)
-        if path.parts[0] == "system" or {"metadata", "migrated"} & {*item.fixturenames}:
+        if path.parts[0] in ("system", "extras") or {"metadata", "migrated"} & {*item.fixturenames}:
             item.add_marker("system")
         elif path.parts[0] == "sql" or "server" in item.fixturenames:
             item.add_marker("database")
