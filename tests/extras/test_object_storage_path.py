@@ -1,4 +1,4 @@
-"""What the package relies on, and guards against, in Airflow's ObjectStoragePath, s3fs, and adlfs, as they are pinned."""
+"""What the package relies on, and guards against, in Airflow's ObjectStoragePath and the clients that are pinned."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_path_hides_neither_bucket_nor_connection(s3_bucket):
     assert (path.protocol, path.conn_id, path.bucket, path.key) == ("s3", "streamflow_s3", s3_bucket.name, KEY)
 
 
-# --- What changes while it is read ---------------------------------------------------------------------------------------
+# --- What changes while it is read ------------------------------------------------------------------------------------
 
 
 def test_s3_reads_one_version_or_says_that_it_is_gone(s3_bucket):
@@ -102,7 +102,7 @@ def test_the_etag_of_an_object_in_parts_is_no_checksum(s3_bucket, tmp_path):
     assert rest_of(opened(path)) == b"1" * (6 << 20)
 
 
-# --- What was listed ------------------------------------------------------------------------------------------------------
+# --- What was listed --------------------------------------------------------------------------------------------------
 
 
 def test_a_listing_hides_what_comes_after_it(bucket):
@@ -142,7 +142,7 @@ def test_only_the_store_says_when_it_was_written(bucket):
     assert path.stat().st_mtime == (written.timestamp() if "LastModified" in info else 0)
 
 
-# --- Memory ---------------------------------------------------------------------------------------------------------------
+# --- Memory -----------------------------------------------------------------------------------------------------------
 
 
 def test_memory_does_not_grow_with_the_object(s3_bucket):
@@ -161,7 +161,7 @@ def test_memory_does_not_grow_with_the_object(s3_bucket):
     assert grown < 48 << 20
 
 
-# --- What cannot be reached -----------------------------------------------------------------------------------------------
+# --- What cannot be reached -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("rights", [(), ("s3:ListBucket",)])
@@ -187,7 +187,7 @@ def test_only_a_listing_says_why_s3_forbids(s3, s3_bucket, monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_WRONG_KEY", s3.connection(login="AKIAWRONGWRONGWRONG0"))
     path = ObjectStoragePath(f"s3://wrong_key@{s3_bucket.name}") / KEY
     with s3.checking_rights():
-        with pytest.raises(PermissionError, match="^Forbidden$"):
+        with pytest.raises(PermissionError, match=r"^Forbidden$"):
             path.fs.info(path.path)
         with pytest.raises(PermissionError, match="The AWS Access Key Id you provided does not exist"):
             path.fs.ls(path.parent.path)

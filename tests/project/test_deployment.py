@@ -21,6 +21,7 @@ OPTIONS = dict(re.findall(r"^#([A-Z_]+)=(\S*)$", EXAMPLE, re.MULTILINE))
 ONE_SHOT = {"init"}
 PASSED_ON = set(re.findall(r"^  ([A-Z_]+):$", COMPOSE, re.MULTILINE))  # under their own names
 RUNS_TASKS = {"scheduler", "triggerer", "worker"}
+EXTRAS = [path.stem.removeprefix("requirements") for path in ROOT.glob("requirements-*.lock")]  # "-s3" …
 
 
 @pytest.fixture(scope="module")
@@ -199,6 +200,28 @@ def test_the_image_is_of_the_version_that_is_required_and_by_the_lock():
     assert "apache-airflow-providers-celery==" in requirements
 
 
+@pytest.mark.parametrize("extra", EXTRAS)
+def test_an_extra_pins_what_it_requires_beside_the_same_packages(extra):
+    def pins(name: str) -> dict[str, set[str]]:
+        found: dict[str, set[str]] = {}
+        for package, pin in re.findall(
+            r"^([a-z0-9._-]+)(?:\[.*\])?==([^\s;]+)", (ROOT / name).read_text(), re.MULTILINE
+        ):
+            found.setdefault(package, set()).add(pin)
+        return found
+
+    lock = pins(f"requirements{extra}.lock")
+    assert pins(f"requirements{extra}.txt").items() <= lock.items()
+    for other in ("", *EXTRAS):  # they are installed together
+        others = pins(f"requirements{other}.lock")
+        assert {name: lock[name] for name in lock.keys() & others} == {
+            name: others[name] for name in lock.keys() & others
+        }
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    assert f"requirements{extra}.txt" in dockerfile
+    assert f"requirements{extra}.lock" in dockerfile
+
+
 @pytest.mark.slow
 def test_the_locked_celery_is_one_that_its_provider_can_import():
     command = [sys.executable, "-c", "import airflow.providers.celery.executors.celery_executor"]
@@ -209,7 +232,8 @@ def test_the_image_takes_nothing_but_what_it_copies():
     ignored = (ROOT / ".dockerignore").read_text().splitlines()
     assert "*" in ignored
     allowed = {line[1:] for line in ignored if line.startswith("!")}
-    assert allowed == {"requirements.txt", "requirements.lock", "packages.txt", "dags", "plugins", "include", "tools"}
+    pinned = {f"requirements{extra}.{ending}" for extra in ("", *EXTRAS) for ending in ("txt", "lock")}
+    assert allowed == pinned | {"packages.txt", "dags", "plugins", "include", "tools"}
     assert "include/data" in ignored
 
 

@@ -1,4 +1,4 @@
-"""Servers of object storage on this machine, each a process in an environment of its own, which `make extras` installs."""
+"""Servers of object storage on this machine, each in an environment of its own, which `make extras` installs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ from support.paths import ROOT
 
 PART = 5 << 20  # bytes of a part: the smallest that S3 takes
 _PATIENCE = 60  # seconds until a server answers
-_AZURITE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="  # as published
+_AZURITE_KEY = (
+    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="  # as published
+)
 
 
 class _Served:
@@ -59,8 +61,8 @@ class _Served:
                 httpx.get(self.endpoint, timeout=_PATIENCE)
                 return
             except httpx.TransportError:
-                died = self.process.poll() is not None
-                assert not died and time.monotonic() < deadline, f"does not answer: {self.log.read_text()}"
+                waits = self.process.poll() is None and time.monotonic() < deadline
+                assert waits, f"does not answer: {self.log.read_text()}"
                 time.sleep(0.1)
 
     def kill(self) -> None:
