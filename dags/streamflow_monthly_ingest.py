@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import pendulum
 from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import DAG, Param, TaskGroup
@@ -14,7 +12,6 @@ from streamflow.check_month import check_month
 from streamflow.drop_staging import DropStagingOperator
 from streamflow.gate import GateOperator
 from streamflow.load import LoadCsvOperator
-from streamflow.refusal import RETRY_POLICY
 from streamflow.seal import SEALED, SEALED_MONTH, SealOperator
 from streamflow.sql import PrepareOperator, SqlStepOperator, StageOperator
 from streamflow.tables import TABLES
@@ -38,14 +35,7 @@ with DAG(
     max_active_runs=16,
     on_failure_callback=[Notifier()],
     deadline=seal_deadline(),
-    default_args={
-        "owner": "streamflow",
-        "conn_id": "streamflow_db",
-        "fs_conn_id": "streamflow_fs",
-        "retries": 2,
-        "retry_delay": timedelta(seconds=settings.retry_delay()),
-        "retry_policy": RETRY_POLICY,
-    },
+    default_args=settings.default_args() | {"conn_id": "streamflow_db", "fs_conn_id": "streamflow_fs"},
     tags=["streamflow", "monthly", "ingest", f"streamflow {__version__}"],
     params={
         "as_of": Param(

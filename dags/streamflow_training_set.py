@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import pendulum
 from airflow.sdk import DAG, Param, PartitionedAssetTimetable
 
 from streamflow import __version__, docs, settings
 from streamflow.alerts import Notifier
 from streamflow.months import MAX_HORIZON
-from streamflow.refusal import RETRY_POLICY
 from streamflow.seal import SEALED_MONTH
 from streamflow.training import TrainingSetOperator
 
@@ -23,12 +20,7 @@ with DAG(
     catchup=False,
     max_active_runs=1,  # two runs for one month would record the same revision
     on_failure_callback=[Notifier()],
-    default_args={
-        "owner": "streamflow",
-        "retries": 2,
-        "retry_delay": timedelta(seconds=settings.retry_delay()),
-        "retry_policy": RETRY_POLICY,
-    },
+    default_args=settings.default_args(),
     tags=["streamflow", "monthly", "training", f"streamflow {__version__}"],
     params={
         "label_as_of": Param(

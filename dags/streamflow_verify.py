@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import pendulum
 from airflow.sdk import DAG
 
 from streamflow import __version__, docs, settings
 from streamflow.alerts import Notifier
-from streamflow.refusal import RETRY_POLICY
 from streamflow.seal import asset_of
 from streamflow.tables import TABLES
 from streamflow.templating import MACROS, SQL_FOLDER
@@ -24,12 +21,7 @@ with DAG(
     catchup=False,
     is_paused_upon_creation=False,  # it is read-only, and no one would notice if it stayed paused
     on_failure_callback=[Notifier()],
-    default_args={
-        "owner": "streamflow",
-        "retries": 2,
-        "retry_delay": timedelta(seconds=settings.retry_delay()),
-        "retry_policy": RETRY_POLICY,
-    },
+    default_args=settings.default_args(),
     tags=["streamflow", "weekly", "verify", f"streamflow {__version__}"],
     template_searchpath=str(SQL_FOLDER),
     user_defined_macros=MACROS,

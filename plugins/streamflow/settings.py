@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import re
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from airflow.sdk import BaseHook, conf
 
 from streamflow import month_folder as folder_names
 from streamflow.plain import show
-from streamflow.refusal import RUN_AGAIN, Refusal
+from streamflow.refusal import RETRY_POLICY, RUN_AGAIN, Refusal
 
 SECTION = "streamflow"
 FIRST_MONTH = "2024-01"  # if the variable is not set
@@ -49,6 +51,16 @@ def month_folder() -> str:
 def retry_delay() -> int:
     """Seconds between two attempts of a task."""
     return conf.getint(SECTION, "retry_delay", fallback=60)
+
+
+def default_args() -> dict[str, Any]:
+    """Return the ``default_args`` of every DAG: the owner, and how often, when, and after which failures to retry."""
+    return {
+        "owner": "streamflow",
+        "retries": 2,
+        "retry_delay": timedelta(seconds=retry_delay()),
+        "retry_policy": RETRY_POLICY,
+    }
 
 
 def settle_seconds() -> int:

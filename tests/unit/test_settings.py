@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from streamflow import settings
+from streamflow.refusal import RETRY_POLICY
 
 JANUARY, FEBRUARY = "2024-01-31", "2024-02-29"
+
+
+# what all DAGs have
+
+
+def test_the_delay_between_retries_is_the_deployments(monkeypatch):
+    monkeypatch.setenv("AIRFLOW__STREAMFLOW__RETRY_DELAY", "90")
+    assert settings.default_args() == {
+        "owner": "streamflow",
+        "retries": 2,
+        "retry_delay": timedelta(seconds=90),
+        "retry_policy": RETRY_POLICY,
+    }
 
 
 # whose page it is

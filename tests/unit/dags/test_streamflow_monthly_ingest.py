@@ -21,7 +21,7 @@ from airflow.sdk.exceptions import ParamValidationError
 from airflow.serialization.serialized_objects import DagSerialization
 
 from streamflow import __version__
-from streamflow.refusal import NotYet, Refusal, TaskNotYet, TaskRefused
+from streamflow.refusal import RETRY_POLICY, NotYet, Refusal, TaskNotYet, TaskRefused
 from streamflow.tables import TABLES
 from support.paths import ROOT
 
@@ -115,13 +115,17 @@ def test_all_dags_show_the_packages_version(bag):
         assert f"package {__version__}" in dag.doc_md
 
 
-def test_every_task_has_a_description_an_owner_and_retries(dag):
+def test_the_tasks_of_all_dags_have_one_owner_and_are_retried_alike(bag):
+    tasks = [task for dag in bag.dags.values() for task in dag.tasks]
+    assert {(task.owner, task.retries, task.retry_delay, id(task.retry_policy)) for task in tasks} == {
+        ("streamflow", 2, timedelta(seconds=1), id(RETRY_POLICY))  # the tests' delay
+    }
+
+
+def test_every_task_has_a_description(dag):
     assert len(dag.tasks) == 3 + 6 * 4 + 2 + 6 + 1
     for task in dag.tasks:
         assert len(task.doc_md.split()) > 5, task.task_id
-        assert task.owner == "streamflow", task.task_id
-        assert task.retries == 2, task.task_id
-        assert task.retry_delay == timedelta(seconds=1), task.task_id  # the tests' setting
         # a table is skipped in months before its first one
         assert task.trigger_rule == ("none_failed" if task.task_id == "gate" else "all_success"), task.task_id
 
