@@ -18,50 +18,13 @@ from streamflow.features import FEATURES, LABEL
 from streamflow.months import Month
 from streamflow.parquet import CopiedRows, write_parquet
 from streamflow.refusal import NotYet, Refusal, count, ends_task, wrap
-
-# all that a value's text, or the order of rows, could depend on
-_SESSION = """
-set local transaction_isolation = 'repeatable read';
-set local client_encoding = 'UTF8';
-set local datestyle = 'ISO';
-set local work_mem = '128MB';
-set local client_min_messages = 'error'
-"""  # TrainingSet says what the warning of horizon 0 says
+from streamflow.templating import render
 
 _ROWS = """copy (select * from public.training_set(%s, %s) order by user_id collate "C") to stdout (format csv)"""
 
-_NEWEST = """
-select revision, columns, content_sha256, file_sha256, file_writer, package_version, built_at::date::text, restated
-from public.training_sets
-inner join public.training_sets_status using (as_of, horizon_months, revision)
-where as_of = %s and horizon_months = %s
-order by revision desc
-limit 1
-"""
-
-_RESTATED = """
-select distinct on (as_of, horizon_months) as_of::text, horizon_months, restated
-from public.training_sets
-inner join public.training_sets_status using (as_of, horizon_months, revision)
-where %(month)s in (as_of, label_as_of)
-order by as_of, horizon_months, revision desc
-"""
-
-# the months of the features of the sets that a sealed month completes
-_TO_BUILD = """
-select as_of from public.sealed_months where as_of = %(features)s
-union
-select features.as_of
-from public.sealed_months as features
-inner join public.sealed_months as labels on labels.as_of = %(labels)s
-left join public.training_sets as built on features.as_of = built.as_of and built.horizon_months = %(horizon)s
-where features.as_of = %(sealed)s and built.as_of is null
-order by as_of
-"""
-
 
 class Recorded(NamedTuple):
-    """The newest revision of a set in ``public.training_sets``; its attributes are columns of the table."""
+    """The newest revision of a set in ``public.training_sets``: the row of ``recorded_training_set.sql``."""
 
     revision: int
     columns: list[str]
@@ -178,12 +141,11 @@ def _build(cursor: Any, month: Month, horizon: int, columns: dict[str, str], unf
     import psycopg
 
     key = (month.as_of, horizon)
-    cursor.execute(_SESSION)
-    (label_as_of,) = cursor.execute("select public.training_label_month(%s, %s)::text", key).fetchone()
+    cursor.execute(render("parts/training_session.sql"))
     eligible, positive, negative, unknown = cursor.execute(
         "select * from public.training_set_counts(%s, %s)", key
     ).fetchone()
-    before = _newest(cursor, key)
+    before = _newest(cursor, month, horizon)
     with cursor.copy(_ROWS, key) as copy:
         rows = CopiedRows(copy)
         file_writer = write_parquet(rows, unfinished, columns)
@@ -199,12 +161,12 @@ def _build(cursor: Any, month: Month, horizon: int, columns: dict[str, str], unf
                 f"Another build of the set as of {month}, horizon {horizon}, has recorded it in the meantime.",
                 "This one has written nothing.",
             ) from None
-    after = _newest(cursor, key) if may_record else None
+    after = _newest(cursor, month, horizon) if may_record else None
     news = (*_differences(before, *made), *_record(before, after))
     return TrainingSet(
         as_of=str(month),
         horizon=horizon,
-        label_as_of=label_as_of,
+        label_as_of=str(month.later(horizon)),
         eligible=eligible,
         positive=positive,
         negative=negative,
@@ -216,9 +178,10 @@ def _build(cursor: Any, month: Month, horizon: int, columns: dict[str, str], unf
     )
 
 
-def _newest(cursor: Any, key: tuple[Any, int]) -> Recorded | None:
+def _newest(cursor: Any, month: Month, horizon: int) -> Recorded | None:
     """Return what is recorded of a set."""
-    row = cursor.execute(_NEWEST, key).fetchone()
+    parameters = {"as_of": month.as_of, "horizon": horizon}
+    row = cursor.execute(render("parts/recorded_training_set.sql"), parameters).fetchone()
     return Recorded(*row) if row else None
 
 
@@ -298,11 +261,13 @@ class TrainingSetOperator(BaseOperator):
         horizon = context["params"]["horizon"]
         sealed = Month.parse(self.label_as_of, "label_as_of")
         hook = PostgresHook(self.conn_id)
-        for as_of, months, restated in hook.get_records(_RESTATED, parameters={"month": str(sealed)}):
+        recorded = hook.get_records(render("parts/training_sets_of_month.sql"), parameters={"month": str(sealed)})
+        for as_of, months, restated in recorded:
             for one in restated:
                 self.log.warning("The set as of %s, horizon %s, is out of date: %s.", as_of, months, one)
         folder = settings.training_sets_folder() / settings.database_folder(self.conn_id)
-        features = [Month(as_of) for (as_of,) in hook.get_records(_TO_BUILD, parameters=_months(sealed, horizon))]
+        to_build = hook.get_records(render("parts/training_sets_to_build.sql"), parameters=_months(sealed, horizon))
+        features = [Month(as_of) for (as_of,) in to_build]
         if not features:
             raise AirflowSkipException(
                 f"{sealed.later(-horizon)} is not sealed, so labels of {sealed} have no features."
@@ -315,7 +280,7 @@ class TrainingSetOperator(BaseOperator):
 
 
 def _months(sealed: Month, horizon: int) -> dict[str, Any]:
-    """Return the parameters of ``_TO_BUILD``."""
+    """Return the parameters of ``training_sets_to_build.sql``."""
     return {
         "horizon": horizon,
         "features": sealed.later(-horizon).as_of,
