@@ -1,4 +1,7 @@
-"""A training set for each month that was sealed or changed: the one whose labels are of that month."""
+"""A training set for each month that was sealed or changed: the one whose labels are of that month.
+
+A month that was sealed late may complete two: its features may be of a set whose labels were sealed first.
+"""
 
 from __future__ import annotations
 

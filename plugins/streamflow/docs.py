@@ -85,14 +85,16 @@ TRAINING_DAG = f"""
 ### A training set for each sealed month
 
 Runs when a month was sealed or changed (asset `sealed_month`). It builds the training set whose **labels** are of that
-month, with the features of `horizon` months before. No row depends on a later delivery. The file is Parquet, and
-`public.training_sets` records the set.
+month, with the features of `horizon` months before. A month that was sealed late may complete two sets: the other has
+the **features** of that month, and its labels were sealed first. No row depends on a later delivery. The file is
+Parquet, and `public.training_sets` records the set.
 
 By hand: ▶ with the param `label_as_of`, or `make training-set`. The rules: `docs/training.md`.
 
 This is StreamFlow's package {__version__}.
 """
 TRAINING_SET = (
-    "Writes the training set whose labels are of the run's month, and names the sets that are out of date after a "
-    "restatement. Skipped if the month of the features is not sealed. XCom: the counts, the file, and its hash."
+    "Writes the training set whose labels are of the run's month, and, if a later month was sealed first, the one "
+    "whose features are of it. Names the sets that are out of date after a restatement. Skipped if there is no set to "
+    "write, because the other month is not sealed. XCom: the counts, the file, and its hash, per set."
 )
