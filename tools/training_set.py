@@ -26,7 +26,7 @@ def main(args: list[str]) -> int:
         )
         return 2
     as_of, horizon, out = args
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # OUT is replaced only when its new file is complete
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing has begun
     import psycopg
     from airflow.sdk.exceptions import AirflowException
 
@@ -35,12 +35,16 @@ def main(args: list[str]) -> int:
     with tables_told():
         from streamflow.training import build
 
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)  # build removes its unfinished file
     try:
         month = Month.parse(as_of, "AS_OF", "run it with")
         print(build("streamflow_db", month, int(horizon), Path(out).parent, Path(out).name))
     except (Refusal, psycopg.Error, AirflowException, OSError) as error:
         print(*lines_of(error), sep="\n", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 

@@ -65,17 +65,20 @@ def write_parquet(rows: io.RawIOBase, path: Path, columns: dict[str, str]) -> st
         "date": pa.date32(),
     }
     schema = pa.schema([(name, types[kind]) for name, kind in columns.items()])
-    buffered = io.BufferedReader(rows, _BLOCK)
-    # what could differ between versions of pyarrow is said; the schema of Arrow's own would be metadata
-    with parquet.ParquetWriter(
-        path,
-        schema,
-        version="2.6",
-        data_page_version="1.0",
-        compression="zstd",
-        compression_level=3,
-        store_schema=False,
-    ) as writer:
+    # What could differ between versions of pyarrow is said; the schema of Arrow's own would be metadata. The reader is
+    # closed on an error too: pyarrow reads ahead in a thread, which would go on reading from the caller's connection.
+    with (
+        io.BufferedReader(rows, _BLOCK) as buffered,
+        parquet.ParquetWriter(
+            path,
+            schema,
+            version="2.6",
+            data_page_version="1.0",
+            compression="zstd",
+            compression_level=3,
+            store_schema=False,
+        ) as writer,
+    ):
         if buffered.peek(1):  # pyarrow does not read an empty file
             batches = csv.open_csv(
                 buffered,

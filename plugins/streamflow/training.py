@@ -121,7 +121,7 @@ def build(conn_id: str, month: Month, horizon: int, folder: Path, name: str | No
     """
     columns = columns_of(horizon)
     if name is not None and (folder / name).is_dir():
-        raise Refusal(f"Expected a file, found the folder {folder / name}.", to_do="name a file in it")
+        raise Refusal(f"Expected a file, found the folder {(folder / name).resolve()}.", to_do="name a file in it")
     folder.mkdir(parents=True, exist_ok=True)
     unfinished = folder / f".{uuid.uuid4().hex}.unfinished"  # two may build the same file at once
     try:

@@ -103,3 +103,11 @@ def test_bytes_do_not_depend_on_how_the_rows_arrive(path, monkeypatch):
     assert len(found) == 1
     metadata = parquet.read_metadata(path)
     assert [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)] == [1024, 1024, 952]
+
+
+def test_after_an_error_no_one_reads_on(path, tmp_path):
+    (tmp_path / "rows.csv").write_bytes(b"1\n" * 10_000 + b"one\n")
+    rows = io.FileIO(tmp_path / "rows.csv")
+    with pytest.raises(pa.ArrowInvalid, match="'one'"):
+        write_parquet(rows, path, {"i": "integer"})
+    assert rows.closed

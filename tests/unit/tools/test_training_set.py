@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
+import psycopg
 import pytest
 from pyarrow import parquet
 
 from support.builders import JANUARY
 from support.paths import ROOT
+from support.services import wait_until
+
+TOOL = ROOT / "tools" / "training_set.py"
 
 
 def make(*args: str) -> subprocess.CompletedProcess:
     """Run what `make training-set` runs."""
-    return subprocess.run(
-        [sys.executable, ROOT / "tools" / "training_set.py", *args], capture_output=True, text=True, check=False
-    )
+    return subprocess.run([sys.executable, TOOL, *args], capture_output=True, text=True, check=False)
 
 
 def test_it_says_what_the_set_holds(labelled, tmp_path):
@@ -55,4 +59,23 @@ def test_a_horizon_that_is_not_possible_is_refused(tmp_path, horizon):
 def test_a_folder_is_no_file(labelled, out):
     done = make(JANUARY, "1", out)
     assert done.returncode == 1
-    assert done.stderr.startswith("Expected a file, found the folder")
+    assert f"Expected a file, found the folder {Path(out).resolve()}." in " ".join(done.stderr.split())
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_whoever_interrupts_it_finds_no_file_that_is_half_written(labelled, tmp_path, number):
+    def waits() -> bool:
+        return labelled.query_as_admin("select from pg_locks where not granted") != []
+
+    with psycopg.connect(labelled.admin_uri) as other:
+        other.execute("lock table training_sets in share mode")  # so that it is not recorded, and stays unfinished
+        process = subprocess.Popen(
+            [sys.executable, TOOL, JANUARY, "1", tmp_path / "january.parquet"], stderr=subprocess.PIPE, text=True
+        )
+        wait_until(waits, lambda: f"{process.poll()}")
+        (unfinished,) = tmp_path.iterdir()
+        assert unfinished.suffix == ".unfinished"
+        process.send_signal(number)
+        _, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (130, "")
+    assert list(tmp_path.iterdir()) == []
