@@ -8,6 +8,7 @@ revoke execute on all functions in schema staging from public;
 do $grants$
 declare
     made record;
+    role_name text;
 begin
     if to_regrole('streamflow_ingest') is not null then
         -- revoke what earlier versions granted, including on partitions
@@ -35,12 +36,6 @@ begin
             staging.builds, public.deliveries, public.current_deliveries, public.sealed_months,
             public.training_sets, public.training_sets_status
         to streamflow_ingest;
-        {%- if label %}
-        if obj_description(to_regnamespace('training')) = '{{ training_comment }}' then
-            grant usage on schema training to streamflow_ingest;
-            grant select on training.labels to streamflow_ingest;
-        end if;
-        {%- endif %}
         {%- for table in tables.values() %}
         grant select, insert, update, delete on public.{{ table.name }} to streamflow_ingest;
         grant select on public.{{ table.snapshots }} to streamflow_ingest;
@@ -78,15 +73,20 @@ begin
             public.deliveries, public.current_deliveries, public.sealed_months, public.validations, public.questions,
             public.training_sets, public.training_sets_status
         to streamflow_reader;
-        {%- if label %}
-        if obj_description(to_regnamespace('training')) = '{{ training_comment }}' then
-            grant usage on schema training to streamflow_reader;
-            grant select on training.labels to streamflow_reader;
-        end if;
-        {%- endif %}
         {%- for table in tables.values() %}
         grant select on public.{{ table.name }}, public.{{ table.snapshots }} to streamflow_reader;
         {%- endfor %}
     end if;
+    {%- if label %}
+
+    if obj_description(to_regnamespace('training')) = '{{ training_comment }}' then
+        for role_name in
+            select rolname from pg_roles where rolname in ('streamflow_ingest', 'streamflow_reader')
+        loop
+            execute format('grant usage on schema training to %I', role_name);
+            execute format('grant select on training.labels to %I', role_name);
+        end loop;
+    end if;
+    {%- endif %}
 end
 $grants$;
