@@ -14,7 +14,7 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
 from streamflow import __version__, settings
-from streamflow.features import FEATURES, LABEL
+from streamflow.features import FEATURES, LABEL, Feature
 from streamflow.months import Month
 from streamflow.parquet import CopiedRows, write_parquet
 from streamflow.refusal import NotYet, Refusal, count, ends_task, wrap
@@ -86,17 +86,26 @@ def columns_of(horizon: int) -> dict[str, str]:
     Raises:
         Refusal: if no table has a label.
     """
+    label = _label()
+    return {
+        "user_id": "text",
+        **{feature.name: feature.column.type for feature in FEATURES},
+        label.name if horizon else f"{label.name}_same_month": label.column.type,
+    }
+
+
+def _label() -> Feature:
+    """Return the label.
+
+    Raises:
+        Refusal: if no table has one.
+    """
     if LABEL is None:
         raise Refusal(
             "There are no training sets, because no table of include/tables has a label.",
             to_do="name the column to predict in its table.yaml, for example label: churn_label (docs/training.md)",
         )
-    label = LABEL.name if horizon else f"{LABEL.name}_same_month"
-    return {
-        "user_id": "text",
-        **{feature.name: feature.column.type for feature in FEATURES},
-        label: LABEL.column.type,
-    }
+    return LABEL
 
 
 def build(conn_id: str, month: Month, horizon: int, folder: Path, name: str | None = None) -> TrainingSet:
@@ -226,7 +235,7 @@ class TrainingSetOperator(BaseOperator):
 
     These are the set whose labels are of the month, and, if a later month was sealed first, the set whose features are
     of it. The second is built only once: after that, a restatement of features only marks it. The task is skipped if
-    there is no set to build, because the other month is not sealed.
+    there is no set to build, because the other month is not sealed, or the month is before the label table's first one.
 
     The file is ``<as_of>_horizon_<months>_revision_<number>.parquet``, in a folder per database below the folder of
     training sets. So a restatement does not replace the file that a model was trained on.
@@ -270,7 +279,7 @@ class TrainingSetOperator(BaseOperator):
         features = [Month(as_of) for (as_of,) in to_build]
         if not features:
             raise AirflowSkipException(
-                f"{sealed.later(-horizon)} is not sealed, so labels of {sealed} have no features."
+                f"No set to build: features of {sealed.later(-horizon)} or labels of {sealed} are not sealed."
             )
         built = [build(self.conn_id, month, horizon, folder) for month in features]
         for one in built:
@@ -282,6 +291,7 @@ class TrainingSetOperator(BaseOperator):
 def _months(sealed: Month, horizon: int) -> dict[str, Any]:
     """Return the parameters of ``training_sets_to_build.sql``."""
     return {
+        "label_table": _label().table.name,
         "horizon": horizon,
         "features": sealed.later(-horizon).as_of,
         "sealed": sealed.as_of,

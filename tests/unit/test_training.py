@@ -10,11 +10,13 @@ import pytest
 from airflow.sdk.exceptions import AirflowSkipException
 from pyarrow import parquet
 
+import install_schema
 from streamflow import settings, training
 from streamflow.features import FEATURES
 from streamflow.months import Month
 from streamflow.parquet import write_parquet
 from streamflow.refusal import NotYet, Refusal, TaskRefused
+from streamflow.tables import TABLES
 from streamflow.training import TrainingSet, TrainingSetOperator
 from support.builders import FEBRUARY, JANUARY, MARCH, delivery
 from support.database import Database
@@ -227,7 +229,7 @@ def test_a_restatement_does_not_replace_the_file_that_a_model_was_trained_on(lab
 
 def test_a_month_that_was_sealed_after_its_labels_completes_its_set(database, folder):
     database.load_month(FEBRUARY, FEBRUARYS)
-    with pytest.raises(AirflowSkipException, match="2024-01-31 is not sealed, so labels of 2024-02-29"):
+    with pytest.raises(AirflowSkipException, match="features of 2024-01-31 or labels of 2024-02-29 are not sealed"):
         run(FEBRUARY)
     database.load_month(JANUARY, JANUARYS, restate=True)
     assert run(JANUARY) == ["2024-01-31_horizon_1_revision_1.parquet"]
@@ -240,6 +242,25 @@ def test_a_month_between_two_sealed_ones_completes_two_sets(labelled, folder):
     labelled.load_month("2024-04-30", merged(delivery("ann"), delivery("bob", **STAYS)))
     labelled.load_month(MARCH, merged(delivery("ann"), delivery("bob", **STAYS)))
     assert run(MARCH) == ["2024-02-29_horizon_1_revision_1.parquet", "2024-03-31_horizon_1_revision_1.parquet"]
+
+
+def test_a_month_before_the_labels_first_one_is_skipped(database, folder, monkeypatch):
+    monkeypatch.setitem(TABLES, "labels", TABLES["labels"].model_copy(update={"since": "2024-03"}))
+    install_schema.install(database.admin_uri)
+    for month in (JANUARY, FEBRUARY):
+        database.load_month(month, FEBRUARYS)
+    for month, horizon in ((JANUARY, 1), (FEBRUARY, 1), (FEBRUARY, 0)):
+        with pytest.raises(AirflowSkipException, match=f"labels of {month}"):
+            run(month, horizon)
+    database.load_month(MARCH, FEBRUARYS)
+    assert run(MARCH) == ["2024-02-29_horizon_1_revision_1.parquet"]
+    assert run(MARCH, 0) == ["2024-03-31_horizon_0_revision_1.parquet"]
+
+
+def test_without_a_label_there_is_no_set_to_skip(folder, monkeypatch):
+    monkeypatch.setattr(training, "LABEL", None)
+    with pytest.raises(TaskRefused, match="no table of include/tables has a label"):
+        run(FEBRUARY)
 
 
 def test_with_horizon_0_a_month_has_one_set(labelled, folder):
