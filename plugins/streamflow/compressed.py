@@ -1,4 +1,4 @@
-"""A table's file as it was delivered: ``users.csv``, or compressed with gzip as ``users.csv.gz``."""
+"""The content of a file that is compressed with gzip."""
 
 from __future__ import annotations
 
@@ -24,28 +24,20 @@ class NotGzip(Refusal):
     """A ``.gz`` file that cannot be decompressed, or is too large when decompressed."""
 
 
-def delivered_names(folder: Path, file_name: str) -> list[str]:
-    """Return the names under which a file exists: one, or by mistake both. If it does not exist, its plain name."""
-    names = (file_name, f"{file_name}{SUFFIX}")
-    return [name for name in names if os.path.lexists(folder / name)] or [file_name]
+def decompressed(file: io.BufferedReader, name: str, digest: Any = None) -> io.BufferedReader:
+    """Return the content of a gzip file.
 
-
-def as_csv(file: io.BufferedReader, name: str, digest: Any = None) -> io.BufferedReader:
-    """Return a delivered file as CSV: the file itself or, if its name ends in ``.gz``, its decompressed content.
-
-    The content is decompressed while it is read. It can be read again from the beginning.
+    It is decompressed while it is read. It can be read again from the beginning.
 
     Args:
         file: the delivered file, opened in binary mode, at its beginning.
         name: what to call it in messages.
-        digest: a hash that is updated with the compressed bytes as they are read; only for a ``.gz``.
+        digest: a hash that is updated with the compressed bytes as they are read.
 
     Raises:
         NotGzip: if it is not compressed. While it is read: if it is damaged or truncated, if other data follows the
             compressed data, or if it decompresses to more than ``settings.max_file_bytes()``.
     """
-    if not name.endswith(SUFFIX):
-        return file
     begins = file.peek(len(MAGIC))[: len(MAGIC)]
     if begins and begins != MAGIC:
         raise NotGzip(
@@ -64,7 +56,7 @@ def check_whole_first(file: IO[bytes]) -> Iterator[None]:
     """Report a damaged or too large compressed file as such, not as the bad rows that it leads to.
 
     Args:
-        file: the file that ``as_csv`` returned.
+        file: a delivered file, as ``forms.as_csv`` returned it.
 
     Raises:
         NotGzip: in place of the block's own exception.

@@ -1,13 +1,10 @@
-"""Loads a delivered CSV file into its staging table, with exactly the values in the file."""
+"""Loads a delivered file into its staging table, with exactly the values in the file."""
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import io
 import os
 import re
-import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -20,10 +17,17 @@ from airflow.sdk import BaseOperator
 from streamflow import settings
 from streamflow.bad_cells import BadCell, find_bad_cells, write_bad_cells
 from streamflow.cells import has_odd
-from streamflow.compressed import as_csv, check_whole_first, delivered_names
+from streamflow.compressed import check_whole_first
+from streamflow.delivery import DeliveredFile, Delivery, delivery_at
+from streamflow.forms import as_csv
 from streamflow.header import MAX_HEADER, read_header
 from streamflow.lines import MAX_LINE, EndlessLine, has_misquoted, whole_lines
-from streamflow.refusal import RUN_AGAIN, NotYet, Refusal, ends_task
+from streamflow.local import DELIVER
+from streamflow.manifest import NAME as MANIFEST
+from streamflow.manifest import BadManifest, Entry
+from streamflow.places import without_credentials
+from streamflow.plain import printable
+from streamflow.refusal import RUN_AGAIN, Refusal, ends_task
 from streamflow.tables import Table
 
 _BLOCK = 1 << 16  # bytes per read: small enough that the server is still busy while the next block is checked
@@ -31,8 +35,6 @@ _LISTED = 20  # bad cells listed in the message; the report has all of them
 _END_MARK = re.compile(rb"^\\\.\r?$", re.MULTILINE)
 _NOT_LOADED = "Nothing was loaded."
 _CORRECT = f"correct the file, then {RUN_AGAIN}"
-_FOLDER = os.O_DIRECTORY | getattr(os, "O_PATH", os.O_RDONLY)
-_DELIVER = f"deliver the file itself, then {RUN_AGAIN}"
 
 
 class LoadCsvOperator(BaseOperator):
@@ -44,7 +46,7 @@ class LoadCsvOperator(BaseOperator):
     Args:
         table: the table.
         as_of: the month (templated).
-        folder: the month folder, below the path of ``fs_conn_id`` (templated).
+        folder: the month folder, below the path or URL of ``fs_conn_id`` (templated).
         record_sql: statement that records the file in ``staging.files`` (templated).
         conn_id: connection of the database.
         fs_conn_id: connection whose path holds the month folders.
@@ -53,9 +55,9 @@ class LoadCsvOperator(BaseOperator):
         ``file``, ``rows``, ``bytes``, ``sha256``, ``not_delivered`` and ``unknown`` columns.
 
     Raises:
-        TaskRefused: if the file is missing, exists both plain and compressed, or is not a CSV file of this table; not
-            retried.
-        TaskNotYet: if the file changed while it was read; retried.
+        TaskRefused: if the file is missing, exists in two forms, is not the one that the manifest names, or is not a
+            file of this table; if the store does not let us read it. Not retried.
+        TaskNotYet: if the file changed while it was read, or the store cannot be reached; retried.
     """
 
     template_fields: Sequence[str] = ("as_of", "folder", "record_sql")
@@ -84,41 +86,61 @@ class LoadCsvOperator(BaseOperator):
     @ends_task
     def execute(self, context: Any) -> dict[str, Any]:
         """Read the header, shape the table, copy the rows, record the file."""
-        root = Path(FSHook(self.fs_conn_id).get_path())
-        names = delivered_names(root / self.folder, self.table.file_name)
-        path = root / self.folder / names[0]
+        folder = os.path.join(FSHook(self.fs_conn_id).get_path(), self.folder)  # noqa: PTH118 (it may be a URL)
+        path = f"{without_credentials(folder)}/{self.table.file_name}"
+        settings.remove_reports(self.conn_id, self.as_of, self.table.name)
+        delivery = delivery_at(folder)
         try:
-            settings.remove_reports(self.conn_id, self.as_of, self.table.name)
-            if len(names) > 1:
-                raise Refusal(
-                    f"{self.folder}: {' and '.join(names)} both exist.",
-                    "Expected only one of them.",
-                    "Nothing was read.",
-                    to_do=f"remove the wrong one, then {RUN_AGAIN}",
-                )
-            with open_delivered(root, path) as file:
-                return self._load(file, path)
+            listed = delivery.manifest()
+            file_name = self._file_name(delivery, listed)
+            path = f"{without_credentials(folder)}/{file_name}"
+            with delivery.open(file_name) as file:
+                return self._load(file, f"{self.folder}/{file_name}", listed[file_name] if listed else None)
+        except BadManifest as bad:
+            raise Refusal(
+                f"{self.folder}/{MANIFEST} {bad}.",
+                "Nothing was read.",
+                to_do=f"write it again (make manifest), or remove it, then {RUN_AGAIN}",
+            ) from None
         except OSError as error:
             if error.filename is None or Path(error.filename).is_relative_to(settings.reports_folder()):
                 raise  # the disk or the network is at fault, not the delivery: retried
-            raise Refusal(f"{path} cannot be read:", f"{error.strerror}.", to_do=_DELIVER) from None
+            raise Refusal(f"{path} cannot be read:", f"{error.strerror}.", to_do=DELIVER) from None
 
-    def _load(self, file: io.BufferedReader, path: Path) -> dict[str, Any]:
+    def _file_name(self, delivery: Delivery, listed: dict[str, Entry] | None) -> str:
+        """Return the name under which the table's file was delivered."""
+        names = delivery.names(self.table.file_name, listed)
+        if len(names) > 1:
+            raise Refusal(
+                f"{self.folder}: {' and '.join(names)} both exist.",
+                "Expected only one of them.",
+                "Nothing was read.",
+                to_do=f"remove the wrong one, then {RUN_AGAIN}",
+            )
+        if listed is not None and not names:
+            raise Refusal(
+                f"{self.folder}/{MANIFEST}:",
+                f"Expected {self.table.file_name}, or another form of it.",
+                f"Found {', '.join(map(printable, listed))}.",
+                "Nothing was read.",
+                to_do=f"deliver the file and write the manifest again (make manifest), then {RUN_AGAIN}",
+            )
+        return names[0] if names else self.table.file_name
+
+    def _load(self, file: DeliveredFile, name: str, said: Entry | None) -> dict[str, Any]:
         import psycopg
         from psycopg import sql
 
-        name = f"{self.folder}/{path.name}"
-        before = os.fstat(file.fileno())
-        if before.st_size > settings.max_file_bytes():
+        if file.bytes > settings.max_file_bytes():
             raise Refusal(
                 f"{name} is too large.",
                 f"Expected at most {settings.max_file_bytes()} bytes (AIRFLOW__STREAMFLOW__MAX_FILE_BYTES).",
-                f"Found {before.st_size} bytes.",
+                f"Found {file.bytes} bytes.",
                 "Nothing was read.",
                 to_do=f"deliver the right file, or raise the limit, then {RUN_AGAIN}",
             )
         digest = hashlib.sha256()
-        content = as_csv(file, name, digest)
+        content = as_csv(file.content, name, digest)
         with check_whole_first(content):
             first_line = content.readline(MAX_HEADER)
             header = read_header(first_line, name, ("user_id", *self.table.columns))
@@ -139,7 +161,7 @@ class LoadCsvOperator(BaseOperator):
             try:
                 with check_whole_first(content), cursor.copy(copy) as stream:
                     for block in _blocks(first_line, content, name, [kinds.get(column, "text") for column in header]):
-                        if content is file:
+                        if content is file.content:
                             digest.update(block)
                         stream.write(block)
                 rows = cursor.rowcount
@@ -147,12 +169,14 @@ class LoadCsvOperator(BaseOperator):
             except (psycopg.DataError, psycopg.errors.ProgramLimitExceeded, _NotCells) as error:
                 connection.rollback()
                 raise self._explain(error, content, name, header, kinds, cursor, report) from None
-            _refuse_change(path, file, before, name)
+            file.refuse_change()
+            if said is not None:
+                _refuse_another(name, Entry(file.bytes, digest.hexdigest()), said)
             cursor.execute(
                 self.record_sql,
                 {
                     "file_name": name,
-                    "file_bytes": before.st_size,
+                    "file_bytes": file.bytes,
                     "file_sha256": digest.hexdigest(),
                     "not_delivered": not_delivered,
                     "delivered": rows,
@@ -160,11 +184,11 @@ class LoadCsvOperator(BaseOperator):
             )
             cursor.execute("select staging.analyze_staged(%s, %s)", (self.as_of, self.table.name))
             connection.commit()
-        self.log.info("%s: %d rows, %d bytes into staging.%s.", name, rows, before.st_size, staged)
+        self.log.info("%s: %d rows, %d bytes into staging.%s.", name, rows, file.bytes, staged)
         return {
             "file": name,
             "rows": rows,
-            "bytes": before.st_size,
+            "bytes": file.bytes,
             "sha256": digest.hexdigest(),
             "not_delivered": not_delivered,
             "unknown": [column for column in header if column not in ("user_id", *self.table.columns)],
@@ -261,56 +285,16 @@ class _Place(NamedTuple):
         return BadCell(self.line, self.column, self.value or "", f"a value that the column accepts ({reason})")
 
 
-def open_delivered(root: Path, path: Path) -> io.BufferedReader:
-    """Open a delivered file for reading: a regular file below the deliveries' folder.
-
-    It may be reached by links that stay below that folder. Links are resolved once. After that no link is followed, so
-    that a link created in the meantime cannot make this open another file.
-    """
-    home, real = Path(os.path.realpath(root, strict=True)), Path(os.path.realpath(path, strict=True))
-    if not real.is_relative_to(home):
+def _refuse_another(name: str, found: Entry, said: Entry) -> None:
+    """Refuse a file that is not the one that the manifest names."""
+    if found != said:
         raise Refusal(
-            f"{path} is not in the deliveries' folder.",
-            f"Expected a file below {home}",
-            f"Found a link to {real}",
-            "Nothing was read.",
-            to_do=_DELIVER,
+            f"{name} is not the file that {MANIFEST} names.",
+            f"Expected {said.bytes} bytes, sha256 {said.sha256}.",
+            f"Found {found.bytes} bytes, sha256 {found.sha256}.",
+            _NOT_LOADED,
+            to_do=f"deliver the file again, or write the manifest again (make manifest), then {RUN_AGAIN}",
         )
-    *folders, last = real.relative_to(home).parts or (".",)
-    place = os.open(home, _FOLDER)
-    try:
-        for folder in folders:
-            outer, place = place, os.open(folder, _FOLDER | os.O_NOFOLLOW, dir_fd=place)
-            os.close(outer)
-        # O_NONBLOCK: if it is a pipe, do not wait for a writer
-        opened = os.open(last, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=place)
-    except OSError as error:
-        if error.errno in (errno.ELOOP, errno.ENOTDIR):
-            raise NotYet(f"{path} was replaced by a link while it was opened.") from None
-        raise
-    finally:
-        os.close(place)
-    file = os.fdopen(opened, "rb") if stat.S_ISREG(mode := os.fstat(opened).st_mode) else None
-    if file is None:
-        os.close(opened)
-        raise Refusal(
-            f"{path} is not a file.",
-            f"Found {'a folder' if stat.S_ISDIR(mode) else 'something else'}.",
-            to_do=_DELIVER,
-        )
-    return file
-
-
-def _refuse_change(path: Path, file: IO[bytes], before: os.stat_result, name: str) -> None:
-    """Raise NotYet if the file was modified or replaced while it was read."""
-    after, now = os.fstat(file.fileno()), path.stat()
-    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-        raise NotYet(
-            f"{name} was written to while it was read.",
-            f"It had {before.st_size} bytes before, and {after.st_size} after.",
-        )
-    if (before.st_dev, before.st_ino) != (now.st_dev, now.st_ino):
-        raise NotYet(f"{name} was replaced by another file while it was read.")
 
 
 def _blocks(first_line: bytes, file: IO[bytes], name: str, kinds: Sequence[str]) -> Iterator[bytes]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,10 @@ from airflow.sdk import BaseOperator
 
 from streamflow import settings
 from streamflow.bad_cells import find_lines
-from streamflow.compressed import as_csv
+from streamflow.delivery import delivery_at
 from streamflow.drift import read_bounds, suite_parameters
 from streamflow.findings import Finding, as_json, describe, examples, exception, missing_columns, profile
-from streamflow.load import open_delivered
+from streamflow.forms import as_csv
 from streamflow.page import write_page
 from streamflow.plain import printable
 from streamflow.refusal import RUN_AGAIN, NotYet, Refusal, count, ends_task, wrap
@@ -92,7 +91,7 @@ class ValidateOperator(BaseOperator):
         if record is None:
             raise Refusal(f"{title}: nothing is staged.", to_do=RUN_AGAIN)
         name, size, sha256, left_out, is_sealed, before = record
-        root = Path(FSHook(self.fs_conn_id).get_path())
+        root = FSHook(self.fs_conn_id).get_path()
         parameters = suite_parameters(self.table, read_bounds(self.table.name), before, left_out)
         suite = json.loads(Path(self.suite).read_text())
         results = run_suite(hook, staged, suite, parameters | {"as_of": self.as_of})
@@ -180,19 +179,20 @@ def _as_facts(finding: Finding) -> list[str]:
 
 
 def _look_again(
-    root: Path, name: str, size: int, sha256: str, users: set[str | None]
+    root: str, name: str, size: int, sha256: str, users: set[str | None]
 ) -> tuple[str, dict[str | None, list[int]]]:
     """Return whether a file is ``as staged``, ``changed``, or ``gone`` (cannot be read), and the users' line numbers.
 
     There are no line numbers if the file is not as staged, or if they cannot be found: the results do not need them.
     """
+    folder, _, file_name = name.rpartition("/")
     try:
-        with open_delivered(root, root / name) as file:
-            if os.fstat(file.fileno()).st_size != size or hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+        with delivery_at(f"{root}/{folder}").open(file_name) as file:
+            if file.bytes != size or hashlib.file_digest(file.content, "sha256").hexdigest() != sha256:
                 return "changed", {}
-            file.seek(0)
+            file.content.seek(0)
             try:
-                return "as staged", find_lines(as_csv(file, name), users) if users else {}
+                return "as staged", find_lines(as_csv(file.content, name), users) if users else {}
             except (ValueError, StopIteration, Refusal):  # no user_id in its header, or modified in the meantime
                 return "as staged", {}
     except (OSError, Refusal):

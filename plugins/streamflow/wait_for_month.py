@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import errno
 import logging
-import os
-import stat
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
@@ -17,8 +16,11 @@ from airflow.sdk import conf
 from airflow.sdk.exceptions import AirflowSensorTimeout
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from streamflow.compressed import delivered_names
-from streamflow.refusal import RUN_AGAIN, Refusal, ends_task
+from streamflow.delivery import Delivery, Look, delivery_at
+from streamflow.manifest import NAME as MANIFEST
+from streamflow.manifest import BadManifest, Entry
+from streamflow.places import without_credentials
+from streamflow.refusal import RUN_AGAIN, NotYet, Refusal, ends_task
 from streamflow.tables import TABLES, files_of
 
 log = logging.getLogger(__name__)
@@ -39,50 +41,88 @@ def shortest_interval() -> float:
 def still_missing(folder: str | Path, settle_seconds: float, files: Iterable[str]) -> list[str]:
     """Return which files a month folder still lacks, one sentence each; empty when the delivery is complete.
 
-    A file counts when it exists, plain or compressed, is not empty, and was last written at least ``settle_seconds``
+    A file counts when it exists, in one of its forms, is not empty, and was last written at least ``settle_seconds``
     ago. A file that is dated further in the future than that would never count. It is watched for ``settle_seconds``
-    instead, and counts if it does not change.
+    instead, and counts if it does not change. If there is a manifest, it decides: a file counts at once when it has the
+    size that the manifest says. Whether it is that file, ``load`` sees.
+
+    Args:
+        folder: the month folder, or its URL.
+        settle_seconds: how long a file must not have been modified.
+        files: the files' names as CSV.
+
+    Raises:
+        Refusal: if the store can be reached and waiting would not help, such as without the right to read.
+        NotYet: if it cannot be reached.
     """
-    missing, ahead = [], {}
+    delivery = delivery_at(str(folder))
+    missing: list[str] = []
+    ahead: dict[str, Look] = {}
+    try:
+        listed = delivery.manifest()
+    except BadManifest as bad:
+        return [f"{MANIFEST} {bad}"]
     for file in files:
-        name, *others = delivered_names(Path(folder), file)
+        name, *others = delivery.names(file, listed) or [file]
         if others:
             missing.append(f"{name} and {others[0]} both exist (remove the wrong one)")
             continue
-        path = Path(folder) / name
+        if listed is not None and name not in listed:
+            missing.append(f"{name} is not in {MANIFEST}")
+            continue
         try:
-            found = path.stat()
+            found = delivery.look(name)
         except FileNotFoundError:
             missing.append(f"{name} is missing")
             continue
         except OSError as error:  # the folder is a file, a link leads nowhere, no permission …
-            missing.append(f"{name} cannot be checked ({error.strerror})")
+            missing.append(
+                f"{name} is not a file"
+                if error.errno == errno.EINVAL
+                else f"{name} cannot be checked ({error.strerror or error})"
+            )
             continue
-        age = time.time() - found.st_mtime
-        if not stat.S_ISREG(found.st_mode):
-            missing.append(f"{name} is not a file")
-        elif found.st_size == 0:
-            missing.append(f"{name} is empty")
-        elif settle_seconds and -settle_seconds <= age < 0:
-            missing.append(f"{name} is dated {-age:.0f} s in the future (settles at {settle_seconds:.0f} s)")
-        elif settle_seconds and 0 <= age < settle_seconds:
-            missing.append(f"{name} was written {age:.0f} s ago (settles at {settle_seconds:.0f} s)")
-        elif settle_seconds and age < 0:
-            ahead[path] = found
-            log.warning("%s is dated %.0f s in the future: a clock is wrong, here or where it was written.", path, -age)
+        if sentence := _unlike(listed[name], name, found) if listed else _unsettled(name, found, settle_seconds):
+            missing.append(sentence)
+        elif not listed and settle_seconds and found.age < 0:
+            ahead[name] = found
+            log.warning(
+                "%s/%s is dated %.0f s in the future: a clock is wrong, here or where it was written.",
+                without_credentials(delivery.path),
+                name,
+                -found.age,
+            )
     if ahead and not missing:  # if anything else is missing, there will be another check anyway
         log.info("Watching the files dated in the future for %.0f s: are they still being written?", settle_seconds)
         time.sleep(settle_seconds)
-        missing = [f"{path.name} was written while it was watched" for path in ahead if _has_changed(path, ahead[path])]
+        again = delivery_at(str(folder))
+        missing = [f"{name} was written while it was watched" for name in ahead if _has_changed(again, name, ahead)]
     return missing
 
 
-def _has_changed(path: Path, before: os.stat_result) -> bool:
+def _unlike(entry: Entry, name: str, found: Look) -> str:
+    """Return how a file differs from what the manifest says, as far as can be seen without reading it."""
+    if found.bytes == entry.bytes:
+        return ""
+    return f"{name} has {found.bytes} bytes ({MANIFEST} says {entry.bytes})"
+
+
+def _unsettled(name: str, found: Look, settle_seconds: float) -> str:
+    """Return why a file does not count yet."""
+    if found.bytes == 0:
+        return f"{name} is empty"
+    if settle_seconds and -settle_seconds <= found.age < 0:
+        return f"{name} is dated {-found.age:.0f} s in the future (settles at {settle_seconds:.0f} s)"
+    if settle_seconds and 0 <= found.age < settle_seconds:
+        return f"{name} was written {found.age:.0f} s ago (settles at {settle_seconds:.0f} s)"
+    return ""
+
+
+def _has_changed(delivery: Delivery, name: str, before: dict[str, Look]) -> bool:
     try:
-        now = path.stat()
+        return delivery.look(name).mark != before[name].mark
     except OSError:
         return True
-    return (now.st_ino, now.st_size, now.st_mtime_ns) != (before.st_ino, before.st_size, before.st_mtime_ns)
 
 
 def log_missing(log: Any, folder: str, missing: list[str]) -> None:
@@ -118,10 +158,11 @@ def tell_missing(task_instance: Any, missing: list[str]) -> None:
 class MonthFolderTrigger(BaseTrigger):
     """Waits in the triggerer until a delivery is complete, or its deadline has passed.
 
-    Fires once, with the list of what is still missing: empty when the delivery is complete.
+    Fires once, with the list of what is still missing: empty when the delivery is complete. If the store refuses, it
+    fires with what the refusal says, see ``_refused``.
 
     Args:
-        folder: the month folder.
+        folder: the month folder, or its URL.
         settle_seconds: how long a file must not have been modified.
         poke_interval: seconds between two checks, and before the first one, because the task has just checked.
         deadline: ISO time at which to give up.
@@ -158,14 +199,23 @@ class MonthFolderTrigger(BaseTrigger):
         while True:
             left = (deadline - dt.datetime.now(dt.UTC)).total_seconds()
             await asyncio.sleep(max(0, min(self.poke_interval, left)))
-            missing = await asyncio.to_thread(still_missing, self.folder, self.settle_seconds, self.files)
+            try:
+                missing = await asyncio.to_thread(still_missing, self.folder, self.settle_seconds, self.files)
+            except Refusal as refusal:
+                yield TriggerEvent(_refused(refusal))
+                return
             if not missing or dt.datetime.now(dt.UTC) >= deadline:
                 break
-            log_missing(self.log, self.folder, missing)
+            log_missing(self.log, without_credentials(self.folder), missing)
             if missing != told:
                 told = missing
                 await asyncio.to_thread(tell_missing, self.task_instance, missing)
         yield TriggerEvent(missing)
+
+
+def _refused(refusal: Refusal) -> dict[str, Any]:
+    """Return a refusal as the payload of an event."""
+    return {"facts": list(refusal.facts), "again": isinstance(refusal, NotYet)}
 
 
 class MonthFolderSensor(FileSensor):
@@ -179,7 +229,9 @@ class MonthFolderSensor(FileSensor):
             ``reschedule``, ``poke_interval`` is at least ``shortest_interval()``.
 
     Raises:
-        TaskRefused: on timeout; says which files are missing.
+        TaskRefused: on timeout; says which files are missing. If the store of a URL refuses, so that waiting would not
+            help.
+        TaskNotYet: if the store cannot be reached; retried.
     """
 
     template_fields: Sequence[str] = (*FileSensor.template_fields, "as_of")
@@ -194,7 +246,7 @@ class MonthFolderSensor(FileSensor):
     def poke(self, context: Any) -> bool:
         """Return whether the delivery is complete, and log what it still lacks."""
         if missing := self._missing():
-            log_missing(self.log, self.path, missing)
+            log_missing(self.log, self._shown, missing)
             tell_missing(context.get("ti"), missing)
             return False
         self._log_whole()
@@ -223,8 +275,10 @@ class MonthFolderSensor(FileSensor):
         return None
 
     @ends_task
-    def execute_complete(self, context: Any, event: list[str] | None = None) -> None:
+    def execute_complete(self, context: Any, event: list[str] | dict[str, Any] | None = None) -> None:
         """Succeed or fail, as the trigger reports."""
+        if isinstance(event, dict):
+            raise NotYet(*event["facts"], to_do="") if event["again"] else Refusal(*event["facts"])
         if event:
             raise self._timed_out(event)
         self._log_whole()
@@ -232,12 +286,16 @@ class MonthFolderSensor(FileSensor):
     def _missing(self) -> list[str]:
         return still_missing(self.path, self.settle_seconds, files_of(self.as_of))
 
+    @property
+    def _shown(self) -> str:
+        return without_credentials(self.path)
+
     def _log_whole(self) -> None:
-        self.log.info("All %d files are in %s.", len(files_of(self.as_of)), self.path)
+        self.log.info("All %d files are in %s.", len(files_of(self.as_of)), self._shown)
 
     def _timed_out(self, missing: list[str]) -> Refusal:
         return Refusal(
-            f"Waited {self.timeout:.0f} s for a delivery in {self.path}.",
+            f"Waited {self.timeout:.0f} s for a delivery in {self._shown}.",
             *(f"{sentence}." for sentence in missing or ["It came too late"]),
             to_do=f"deliver the missing files, then {RUN_AGAIN}",
         )

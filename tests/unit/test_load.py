@@ -13,6 +13,7 @@ from contextlib import suppress
 import pytest
 
 import streamflow.load
+import streamflow.local
 from streamflow import settings
 from streamflow.refusal import RUN_AGAIN, Refusal, TaskNotYet, TaskRefused
 from streamflow.tables import TABLES
@@ -405,7 +406,7 @@ def test_what_is_opened_is_below_the_root_whatever_is_swapped_meanwhile(load, de
             end = time.monotonic() + 2
             while time.monotonic() < end:
                 try:
-                    with streamflow.load.open_delivered(deliveries, path) as file:
+                    with streamflow.local.open_delivered(deliveries, path) as file:
                         found[file.read()] += 1
                 except (Refusal, OSError) as error:
                     found[type(error).__name__] += 1
