@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import errno
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -75,7 +76,12 @@ class BucketDelivery(Delivery):
         url = without_credentials(str(place))
         with storage_errors(url):
             fs = filesystem_of(place)
-            said = fs.info(place.path)
+            try:
+                said = fs.info(place.path)
+            except FileNotFoundError as error:
+                raise FileNotFoundError(errno.ENOENT, "There is no such object", url) from error
+            if said["type"] != "file":
+                raise IsADirectoryError(errno.EISDIR, "It is a folder", url)
             file = fs.open(place.path, "rb", block_size=_BLOCK, cache_type="readahead")
         with file:
             yield _Object(place, url, said, file)

@@ -44,16 +44,26 @@ def place_of(text: str) -> Path | ObjectStoragePath:
             finds the credentials (``aws_default``, the environment, the machine's role).
 
     Raises:
-        Refusal: if the packages for such URLs are not installed.
+        Refusal: if the packages for such URLs are not installed, or there is no such connection.
     """
     if not is_url(text):
         return Path(text)
-    from airflow.sdk import ObjectStoragePath
+    from airflow.sdk import BaseHook, ObjectStoragePath
+    from airflow.sdk.exceptions import AirflowNotFoundException
 
     scheme = text.partition("://")[0]
     try:
         place = ObjectStoragePath(text)
+        if place.conn_id:  # Amazon's hook would only warn, and try without credentials
+            BaseHook.get_connection(place.conn_id)
         _ = place.fs
+    except AirflowNotFoundException:
+        raise Refusal(
+            f"{without_credentials(text)} cannot be reached.",
+            "Expected the Airflow connection that the URL names before its @.",
+            "Found no connection of that name.",
+            to_do=f"add the connection, or correct the URL, then {RUN_AGAIN}",
+        ) from None
     except (ImportError, ValueError) as error:
         extra = EXTRAS.get(scheme)
         raise Refusal(

@@ -33,6 +33,8 @@ pytestmark = pytest.mark.slow
         ("install_schema", []),
         ("make_env", ["{tmp}/no/folder/.env"]),
         ("make_env", ["one", "two"]),
+        ("manifest", []),
+        ("manifest", ["one", "two"]),
         ("run_months", ["include/data"]),
         ("training_set", ["2024-01-31", "-1", "{tmp}/out"]),
         ("training_set", ["2024-01-31", "1", ""]),
