@@ -9,6 +9,7 @@ from support.environment import WORK  # before anything imports Airflow
 import importlib.util
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
@@ -20,6 +21,7 @@ from generate_deliveries import generate
 from support import servers
 from support.builders import FEBRUARY, JANUARY, delivery
 from support.database import Database
+from support.deliveries import deliver, loaded
 from support.sealing import seal_january
 from support.training import seal_two_months
 
@@ -175,6 +177,23 @@ def january(database):
 def labelled(database):
     """January and February: one user has left, one stays, one's label is unknown, and one had left before."""
     return seal_two_months(database)
+
+
+@pytest.fixture(scope="session")
+def sealed_january(server, schema, tmp_path_factory) -> Iterator[str]:
+    """Name of a template database in which January is sealed, as good files make it."""
+    folder = deliver(tmp_path_factory.mktemp("good") / "month_000", 0)
+    with loaded(server, "streamflow_january", schema, folder, JANUARY) as database:
+        database.close()
+        yield "streamflow_january"
+
+
+@pytest.fixture(scope="session")
+def completed(server, sealed_january, tmp_path_factory) -> dict[str, list[tuple]]:
+    """What live and snapshots hold when February has come as it should."""
+    folder = deliver(tmp_path_factory.mktemp("good") / "month_001", 1)
+    with loaded(server, "streamflow_february", sealed_january, folder, FEBRUARY) as database:
+        return database.contents()
 
 
 @pytest.fixture

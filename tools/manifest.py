@@ -5,6 +5,7 @@ FOLDER is a month folder, or its URL. Whoever delivers runs it last: then the mo
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import signal
@@ -33,10 +34,11 @@ def main(args: list[str]) -> int:
         from streamflow.storage_errors import storage_errors
 
     try:
-        files = entries(args[0])
-        place = place_of(args[0]) / NAME
-        with storage_errors(place):
-            write(place, text_of(files))
+        with contextlib.redirect_stdout(sys.stderr):  # the stores' hooks log what they do
+            files = entries(args[0])
+            place = place_of(args[0]) / NAME
+            with storage_errors(place):
+                write(place, text_of(files))
     except (Refusal, OSError, AirflowException) as error:
         print(*lines_of(error), sep="\n", file=sys.stderr)
         return 1

@@ -95,7 +95,7 @@ def storage_errors(place: Any) -> Iterator[None]:
         chain = list(_chain(error))
         if "://" not in where or not any(_is_the_stores(one) for one in chain):
             raise
-        codes = [code for one in chain for code in _codes(one)]
+        codes = [code for one in reversed(chain) for code in _codes(one) if code]  # the store's own come first
         for meaning in _MEANINGS:
             if code := next((one for one in codes if one in meaning.codes), None):
                 raise Refusal(

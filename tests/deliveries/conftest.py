@@ -1,32 +1,15 @@
-"""A sealed January, and a run for February."""
+"""A run for February."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from streamflow import settings
-from support.deliveries import FEBRUARY, JANUARY, deliver, loaded
+from support.deliveries import FEBRUARY, deliver
 from support.run import Run
-
-
-@pytest.fixture(scope="session")
-def sealed_january(server, schema, tmp_path_factory) -> Iterator[str]:
-    """Name of a template database in which January is sealed."""
-    folder = deliver(tmp_path_factory.mktemp("good") / "month_000", 0)
-    with loaded(server, "streamflow_january", schema, folder, JANUARY) as database:
-        database.close()
-        yield "streamflow_january"
-
-
-@pytest.fixture(scope="session")
-def completed(server, sealed_january, tmp_path_factory) -> dict[str, list[tuple]]:
-    """What live and snapshots hold when February has come as it should."""
-    folder = deliver(tmp_path_factory.mktemp("good") / "month_001", 1)
-    with loaded(server, "streamflow_february", sealed_january, folder, FEBRUARY) as database:
-        return database.contents()
 
 
 @pytest.fixture
