@@ -17,8 +17,12 @@ from streamflow.refusal import NotYet
 from streamflow.storage_errors import storage_errors
 
 _BLOCK = 8 << 20  # bytes per request: what is in memory of a file, twice
-_MARKS = ("ETag", "etag", "VersionId", "generation", "md5Hash", "content_settings", "LastModified", "last_modified")
+_MARKS = ("ETag", "etag", "VersionId", "generation", "md5Hash", "LastModified", "last_modified")
 _MODIFIED = ("LastModified", "last_modified", "updated", "mtime")
+
+
+class NoSuchBucket(FileNotFoundError):
+    """There is no such bucket, or container: not every store's package tells that from a folder that is empty."""
 
 
 class BucketDelivery(Delivery):
@@ -42,9 +46,9 @@ class BucketDelivery(Delivery):
             fs = filesystem_of(self._place)
             try:
                 listed = fs.ls(self._place.path, detail=True)
-            except FileNotFoundError as error:
-                if error.__cause__ is not None:  # the store's own: no such bucket
-                    raise
+            except FileNotFoundError:
+                if not fs.exists(self._place.bucket):
+                    raise NoSuchBucket(self._place.bucket) from None
                 return {}
         return {one["name"].rpartition("/")[2]: one for one in listed if one["type"] == "file"}
 
@@ -113,7 +117,10 @@ class _Object:
 
 
 class _Reading(io.RawIOBase):
-    """Reads an object in blocks. S3 is asked for the same version each time (If-Match), and refuses another one."""
+    """Reads an object in blocks. S3 is asked for the same version each time (If-Match), and refuses another one.
+
+    Azure and Google are not: there, ``refuse_change`` after the last block is what notices.
+    """
 
     def __init__(self, url: str, file: Any, opened: _Object) -> None:
         self._url = url
@@ -136,7 +143,7 @@ class _Reading(io.RawIOBase):
         with storage_errors(self._url):
             try:
                 return self._file.readinto(buffer)
-            except OSError:
+            except Exception:
                 self._opened.refuse_change()
                 raise
 

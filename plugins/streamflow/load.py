@@ -168,6 +168,7 @@ class LoadCsvOperator(BaseOperator):
                 cursor.execute("select staging.cast_dates(%s, %s)", (self.as_of, self.table.name))
             except (psycopg.DataError, psycopg.errors.ProgramLimitExceeded, _NotCells) as error:
                 connection.rollback()
+                file.refuse_change()  # what is wrong may be a mixture of two files
                 raise self._explain(error, content, name, header, kinds, cursor, report) from None
             file.refuse_change()
             if said is not None:

@@ -10,16 +10,14 @@ from streamflow.refusal import RUN_AGAIN, Refusal
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
 
-EXTRAS = {
+PACKAGES = {
     "s3": "requirements-s3.txt",
     "s3a": "requirements-s3.txt",
-    "gs": "requirements-gcs.txt",
-    "gcs": "requirements-gcs.txt",
+    "gs": "Airflow's provider for Google and gcsfs",
     "abfs": "requirements-azure.txt",
     "abfss": "requirements-azure.txt",
-    "adl": "requirements-azure.txt",
 }
-"""Which file has the packages for URLs of a scheme."""
+"""What has the packages for URLs of a scheme."""
 
 
 def is_url(text: str) -> bool:
@@ -65,13 +63,13 @@ def place_of(text: str) -> Path | ObjectStoragePath:
             to_do=f"add the connection, or correct the URL, then {RUN_AGAIN}",
         ) from None
     except (ImportError, ValueError) as error:
-        extra = EXTRAS.get(scheme)
+        packages = PACKAGES.get(scheme)
         raise Refusal(
             f"{without_credentials(text)} cannot be reached.",
-            f"Expected a folder, or a URL that begins with {', '.join(f'{one}://' for one in EXTRAS)}.",
+            f"Expected a folder, or a URL that begins with {', '.join(f'{one}://' for one in PACKAGES)}.",
             f"Found one for which no packages are installed ({type(error).__name__}).",
-            to_do=f"install {extra} where Airflow runs (docs/deployment.md), then {RUN_AGAIN}"
-            if extra
+            to_do=f"install {packages} where Airflow runs (docs/deployment.md), then {RUN_AGAIN}"
+            if packages
             else f"correct the path of the connection streamflow_fs, then {RUN_AGAIN}",
         ) from None
     return place

@@ -6,13 +6,14 @@ import asyncio
 import datetime as dt
 import gzip
 import hashlib
+import http.server
 import io
 import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
-from types import SimpleNamespace
 
 import pyarrow as pa
 import pytest
@@ -33,6 +34,7 @@ from support.paths import REAL_DELIVERIES as REAL
 from support.paths import ROOT
 from support.refused import REFUSED
 from support.run import Run
+from support.stores import Bucket, peak_memory
 
 LABELS = b"user_id,churn_label\nann,True\nbob,False\n"
 
@@ -40,15 +42,15 @@ LABELS = b"user_id,churn_label\nann,True\nbob,False\n"
 class Landing:
     """A bucket that is the deliveries' folder; AIRFLOW_CONN_STREAMFLOW_FS names it."""
 
-    def __init__(self, bucket: SimpleNamespace) -> None:
+    def __init__(self, bucket: Bucket) -> None:
         self.bucket = bucket
         self.url = f"{bucket.url}/landing"
 
     def put(self, name: str, content: bytes) -> None:
-        self.bucket.client.put_object(Bucket=self.bucket.name, Key=f"landing/{name}", Body=content)
+        self.bucket.put(f"landing/{name}", content)
 
     def remove(self, name: str) -> None:
-        self.bucket.client.delete_object(Bucket=self.bucket.name, Key=f"landing/{name}")
+        self.bucket.delete(f"landing/{name}")
 
     def copy(self, folder: Path) -> None:
         """Make the bucket hold the files of a month folder, and no others."""
@@ -69,6 +71,36 @@ def landing(s3_bucket, monkeypatch) -> Landing:
     connection = {"conn_type": "fs", "extra": {"path": landing.url}}
     monkeypatch.setenv("AIRFLOW_CONN_STREAMFLOW_FS", json.dumps(connection))
     return landing
+
+
+class _Answers(http.server.BaseHTTPRequestHandler):
+    """Answers every request with the error that its path names: /403/AccessDenied/…"""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        _, status, code, *_ = self.path.split("/")
+        body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>no</Message></Error>".encode()
+        self.send_response(int(status))
+        self.send_header("Content-Type", "application/xml")
+        self.send_header("Content-Length", "0" if self.command == "HEAD" else str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    do_HEAD = do_GET
+
+    def log_message(self, *_) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def stub():
+    """URL of a server that refuses everything: moto has neither expired credentials nor regions."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Answers) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
 
 
 def missing(landing: Landing, settle_seconds: float = 0) -> list[str]:
@@ -345,23 +377,51 @@ def test_other_forms_are_read_from_a_bucket(database, landing, name):
     assert staged(database, "labels") == [("ann", True), ("bob", False)]
 
 
-def test_an_object_of_several_parts_is_streamed(database, landing):
+def test_an_object_of_several_parts_is_streamed(database, landing, tmp_path):
     """Parts have ETags of their own; the ledger has the sha256 of the bytes."""
-    client, key = landing.bucket.client, "landing/month_000/labels.csv"
     database.step("tasks/stage.sql", JANUARY, "labels")
-    upload = client.create_multipart_upload(Bucket=landing.bucket.name, Key=key)["UploadId"]
-    parts = []
-    for number, begin in enumerate(range(0, len(LARGE), 6 << 20), start=1):
-        part = client.upload_part(
-            Bucket=landing.bucket.name,
-            Key=key,
-            UploadId=upload,
-            PartNumber=number,
-            Body=LARGE[begin : begin + (6 << 20)],
-        )
-        parts.append({"ETag": part["ETag"], "PartNumber": number})
-    client.complete_multipart_upload(
-        Bucket=landing.bucket.name, Key=key, UploadId=upload, MultipartUpload={"Parts": parts}
-    )
+    (tmp_path / "large").write_bytes(LARGE)
+    landing.bucket.put_in_parts("landing/month_000/labels.csv", tmp_path / "large")
+    before = peak_memory()
     found = operator("labels").execute({})
     assert (found["rows"], found["sha256"]) == (1_200_000, hashlib.sha256(LARGE).hexdigest())
+    assert peak_memory() - before < 100 << 20, "it is not streamed"
+
+
+# Azure
+
+
+@pytest.mark.parametrize("when", ["complete", "replaced", "removed"])
+def test_a_container_of_azure_is_a_landing_too(database, azure_container, monkeypatch, when):
+    url = f"{azure_container.url}/landing"
+    connection = {"conn_type": "fs", "extra": {"path": url}}
+    monkeypatch.setenv("AIRFLOW_CONN_STREAMFLOW_FS", json.dumps(connection))
+    assert len(still_missing(f"{url}/month_000", 0, files_of(JANUARY))) == len(TABLES)
+    for table in TABLES.values():
+        azure_container.put(f"landing/month_000/{table.file_name}", LABELS)
+    assert still_missing(f"{url}/month_000", 0, files_of(JANUARY)) == []
+    assert " s ago (settles at 3600 s)" in still_missing(f"{url}/month_000", 3600, files_of(JANUARY))[0]
+    database.step("tasks/stage.sql", JANUARY, "labels")
+    if when == "complete":
+        assert operator("labels").execute({})["sha256"] == hashlib.sha256(LABELS).hexdigest()
+        assert staged(database, "labels") == [("ann", True), ("bob", False)]
+        return
+    azure_container.put("landing/month_000/labels.csv", LARGE)
+
+    def change() -> None:
+        if when == "replaced":
+            azure_container.put("landing/month_000/labels.csv", LARGE.replace(b"True", b"nope"))
+        else:
+            azure_container.delete("landing/month_000/labels.csv")
+
+    read_meanwhile(monkeypatch, change)
+    with pytest.raises((TaskNotYet, TaskRefused)) as refused:
+        operator("labels").execute({})
+    assert f"month_000/labels.csv was {when}" in str(refused.value)
+    assert nothing_is_loaded(database)
+
+
+def test_a_container_that_is_not_there_is_named(azure_container):
+    url = f"{azure_container.url}-of-nobody/landing/month_000"
+    with pytest.raises(Refusal, match=r"Found no such bucket\."):
+        still_missing(url, 0, files_of(JANUARY))
