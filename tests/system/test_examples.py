@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import psycopg
@@ -17,6 +14,7 @@ from streamflow.tables import TABLES
 from support import servers
 from support.builders import FEBRUARY
 from support.database import Database
+from support.installed import installed, run
 from support.paths import ROOT
 from support.sealing import as_admin
 
@@ -24,26 +22,9 @@ EXAMPLES = ROOT / "examples"
 MONTHS = ("2024-01-31", "2024-02-29", "2024-03-31", "2024-04-30", "2024-05-31")
 
 
-def installed(name: str) -> Path:
-    """The Python of an example's environment, in .local/<name>; it is made if it is not there."""
-    python = ROOT / ".local" / name / "bin" / "python"
-    uv = ROOT / ".local" / "uv" / "bin" / "uv"
-    try:
-        if not python.exists():
-            subprocess.run([uv, "venv", "-q", "--python", sys.executable, ROOT / ".local" / name], check=True)
-        requirements = EXAMPLES / name / "requirements.txt"
-        subprocess.run([uv, "pip", "install", "-q", "--python", python, "-r", requirements], check=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        pytest.skip(f"the environment of examples/{name} could not be installed: {error}")
-    return python
-
-
-def run(*command: str | Path, **environment: str) -> str:
-    """Run a command as streamflow_reader's user would; return what it printed."""
-    settings = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "PYTHON"))}
-    done = subprocess.run(command, env=settings | environment, capture_output=True, text=True, check=False, timeout=600)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+def python_of(name: str) -> Path:
+    """The Python of an example's environment."""
+    return installed(name, "-r", EXAMPLES / name / "requirements.txt")
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +46,7 @@ def reader(server, schema, tmp_path_factory) -> str:
 
 
 def test_feast_joins_the_rows_of_training_set(reader, tmp_path):
-    python = installed("feast")
+    python = python_of("feast")
     connected = psycopg.conninfo.conninfo_to_dict(reader)
     environment = {
         "STREAMFLOW_HOST": connected["host"],
@@ -84,7 +65,7 @@ def test_feast_joins_the_rows_of_training_set(reader, tmp_path):
 
 
 def test_a_leak_promises_more_than_the_model_keeps(reader):
-    said = run(installed("churn"), EXAMPLES / "churn" / "train.py", reader)
+    said = run(python_of("churn"), EXAMPLES / "churn" / "train.py", reader)
     assert said.startswith(f"5 months. Test: features of {MONTHS[-2]}, labels of {MONTHS[-1]}.\n")
     scores = {
         name.split(":")[0].strip(): (float(seen), float(true))
