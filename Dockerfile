@@ -21,4 +21,4 @@ COPY include include
 COPY tools/console.py tools/init_stack.py tools/install_schema.py tools/training_set.py tools/verify.py tools/
 
 # volumes inherit the owner of these folders
-RUN mkdir -p data_docs training_sets logs deliveries
+RUN mkdir -p data_docs training_sets archive logs deliveries

@@ -8,14 +8,14 @@ SHELL := /bin/bash
 PYTHON ?= python3
 UV := .local/uv/bin/uv
 COMPILE = $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-header
-export DELIVERIES USERS PEERS ONLY HISTORY SCHEDULER BESIDE AS_OF HORIZON OUT FOLDER
+export DELIVERIES USERS PEERS ONLY HISTORY SCHEDULER BESIDE AS_OF HORIZON OUT FOLDER MONTH
 export PYTHONDONTWRITEBYTECODE :=
 
 WITH_SERVER = .venv/bin/python tools/embedded.py run
 # one more than there are processors: much of a system test is waiting for a scheduler
 PYTEST = .venv/bin/python -m pytest -n $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1) --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 
-.PHONY: help setup run test test-fast extras test-extras ui psql verify training-set manifest bench sql schema check-tables docs env deploy-check lint lock sample screenshots clean
+.PHONY: help setup run test test-fast extras test-extras ui psql verify training-set manifest archive restore bench sql schema check-tables docs env deploy-check lint lock sample screenshots clean
 
 help: ## print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -43,7 +43,7 @@ ui: setup ## run Airflow's UI and scheduler on localhost, until Ctrl-C (another 
 psql: setup ## open psql on the data (of DELIVERIES=folder); for scripts: `make -s psql < file.sql`
 	@.venv/bin/python tools/embedded.py psql
 
-verify: setup ## compare snapshots with the ledger, and live with the newest snapshot (of DELIVERIES=folder)
+verify: setup ## compare snapshots with the ledger, live with the newest one, and the archive (of DELIVERIES=folder)
 	@$(WITH_SERVER) --needs data -- bash -c '. ./env.sh && exec python tools/verify.py'
 
 training-set: setup ## write a training set to a Parquet file: AS_OF=2024-01-31 OUT=file.parquet [HORIZON=1] (docs/training.md)
@@ -51,6 +51,12 @@ training-set: setup ## write a training set to a Parquet file: AS_OF=2024-01-31 
 
 manifest: setup ## write a delivery's manifest: FOLDER=month folder or its URL (docs/file-format.md)
 	@bash -c '. ./env.sh && exec python tools/manifest.py "$$FOLDER"'
+
+archive: setup ## archive sealed months as Parquet files, and apply keep_months ([MONTH=2024-01-31]; docs/archive.md)
+	@$(WITH_SERVER) --needs data -- bash -c '. ./env.sh && exec python tools/archive.py "$${MONTH:-}"'
+
+restore: setup ## bring a month back from the archive into the database: MONTH=2024-01-31
+	@$(WITH_SERVER) --needs data -- bash -c '. ./env.sh && exec python tools/restore.py "$${MONTH:-}"'
 
 sql: setup ## print the SQL that a task runs: TASK=snapshot TABLE=users MONTH=2024-01-31 [RESTATE=true]
 	@.venv/bin/python tools/print_sql.py '$(TASK)' '$(TABLE)' '$(MONTH)' '$(RESTATE)'

@@ -1,4 +1,4 @@
-"""A weekly check that snapshots match the ledger, and live the newest snapshot."""
+"""A weekly check that snapshots match the ledger, live the newest snapshot, and the archive its record."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from streamflow import __version__, docs, settings
 from streamflow.alerts import Notifier
 from streamflow.seal import asset_of
 from streamflow.tables import TABLES
-from streamflow.templating import MACROS, SQL_FOLDER
+from streamflow.templating import FILTERS, MACROS, SQL_FOLDER
 from streamflow.verify import VerifyOperator
 
 with DAG(
@@ -25,12 +25,14 @@ with DAG(
     tags=["streamflow", "weekly", "verify", f"streamflow {__version__}"],
     template_searchpath=str(SQL_FOLDER),
     user_defined_macros=MACROS,
+    user_defined_filters=FILTERS,
 ):
     VerifyOperator(
         task_id="verify",
         doc_md=docs.VERIFY,
         sql="tasks/verify.sql",
         verified_sql="parts/verified.sql",
+        archived_sql="parts/archived_files.sql",
         conn_id="streamflow_db",
         inlets=[asset_of(table) for table in TABLES.values()],
     )

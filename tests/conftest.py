@@ -19,7 +19,7 @@ import embedded
 import install_schema
 from generate_deliveries import generate
 from support import servers
-from support.builders import FEBRUARY, JANUARY, delivery
+from support.builders import FEBRUARY, JANUARY, MARCH, delivery
 from support.database import Database
 from support.deliveries import deliver, loaded
 from support.sealing import seal_january
@@ -50,6 +50,7 @@ LONGEST_FIRST = (
 )
 # their tests share what they start, and keep their order
 TOGETHER = (
+    "test_archive_readers.py",
     "test_examples.py",
     "test_make.py",
     "test_scheduler.py",
@@ -194,6 +195,19 @@ def completed(server, sealed_january, tmp_path_factory) -> dict[str, list[tuple]
     folder = deliver(tmp_path_factory.mktemp("good") / "month_001", 1)
     with loaded(server, "streamflow_february", sealed_january, folder, FEBRUARY) as database:
         return database.contents()
+
+
+@pytest.fixture
+def archive_folder(tmp_path, monkeypatch) -> Path:
+    """The folder of the archive, which AIRFLOW__STREAMFLOW__ARCHIVE names."""
+    monkeypatch.setenv("AIRFLOW__STREAMFLOW__ARCHIVE", str(tmp_path / "archive"))
+    return tmp_path / "archive"
+
+
+@pytest.fixture
+def three_months(two_months):
+    two_months.load_month(MARCH, delivery("ann", "dot", watch_hours_30d=9))
+    return two_months
 
 
 @pytest.fixture

@@ -27,6 +27,12 @@ def lines_of(error: object) -> list[str]:
         error = error.refusal
     elif isinstance(error, psycopg.errors.RaiseException):
         error = raised_in_sql(error)
+    elif isinstance(error, psycopg.errors.UndefinedTable | psycopg.errors.UndefinedFunction):
+        error = Refusal(
+            "The database does not have the schema that this version of the package needs.",
+            to_do="run a month, which installs it or says why it cannot. If the pipeline does not own the database, "
+            "its owner installs it: make schema",
+        )
     elif isinstance(error, psycopg.OperationalError):
         said = str(error).strip() or type(error).__name__
         error = Refusal(

@@ -1,4 +1,4 @@
-"""Compare snapshots with the ledger, and live with the newest snapshot; `make verify`.
+"""Compare snapshots with the ledger, live with the newest snapshot, and the archive with its record; `make verify`.
 
 Exits with 1 and names every difference if there are any; also exits with 1 if no month is sealed.
 """
@@ -31,7 +31,8 @@ def main(args: list[str]) -> int:
         from streamflow.verify import verify
 
     try:
-        verified = verify("streamflow_db", render("tasks/verify.sql"), render("parts/verified.sql"))
+        sql = [render(f"{name}.sql") for name in ("tasks/verify", "parts/verified", "parts/archived_files")]
+        verified = verify("streamflow_db", *sql)
     except (Refusal, psycopg.Error, AirflowException) as error:
         print(*lines_of(error), sep="\n", file=sys.stderr)
         return 1

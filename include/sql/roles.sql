@@ -92,7 +92,9 @@ begin
                     to_regclass('public.schema_migrations'), to_regclass('public.deliveries'),
                     to_regclass('public.validations'), to_regclass('public.questions'),
                     to_regclass('public.current_deliveries'), to_regclass('public.sealed_months'),
-                    to_regclass('public.training_sets'), to_regclass('public.training_sets_status')
+                    to_regclass('public.training_sets'), to_regclass('public.training_sets_status'),
+                    to_regclass('public.archives'), to_regclass('public.current_archives'),
+                    to_regclass('public.archived_snapshots')
                 )
                 or pg_class.oid = to_regclass('training.labels')
                 and obj_description(relnamespace) = '{{ training_comment }}'

@@ -11,6 +11,7 @@
 {% include 'schema/ledger.sql' %}
 {% include 'schema/validations.sql' %}
 {% include 'schema/questions.sql' %}
+{% include 'schema/archives.sql' %}
 {% include 'schema/assert_same_tables.sql' %}
 {% include 'schema/add_columns.sql' %}
 perform staging.assert_same_tables();
@@ -19,6 +20,7 @@ perform staging.add_columns();
 {% include 'schema/staging.sql' %}
 {% include 'schema/assert_run_owns_month.sql' %}
 {% include 'schema/relation_name.sql' %}
+{% include 'schema/assert_in_database.sql' %}
 {% include 'schema/claim_month.sql' %}
 {% include 'schema/create_staging_table.sql' %}
 {% include 'schema/shape_staging_table.sql' %}
@@ -33,6 +35,9 @@ perform staging.add_columns();
 {% include 'schema/attach_build.sql' %}
 {% include 'schema/add_revision.sql' %}
 {% include 'schema/seal_month.sql' %}
+{% include 'schema/read_back.sql' %}
+{% include 'schema/drop_archived_month.sql' %}
+{% include 'schema/restore_month.sql' %}
 {% include 'schema/drop_month.sql' %}
 {% include 'schema/reading.sql' %}
 {% include 'schema/training_set.sql' %}

@@ -75,11 +75,15 @@ VERIFY_DAG = f"""
 ### Do the snapshots match the ledger, and live the newest snapshot?
 
 Recomputes the row counts and checksums of every snapshot and compares them with the ledger, and compares live with the
-newest snapshot. It is read-only. Fails with a list of the differences. By hand: `make verify`.
+newest snapshot. Compares the files of the archive with their record. It is read-only. Fails with a list of the
+differences. By hand: `make verify`.
 
 This is StreamFlow's package {__version__}.
 """
-VERIFY = "Compares snapshots with the ledger, and live with the newest snapshot. Fails and names every difference."
+VERIFY = (
+    "Compares snapshots with the ledger, live with the newest snapshot, and the archive's files with their record. "
+    "Fails and names every difference."
+)
 
 TRAINING_DAG = f"""
 ### A training set for each sealed month
@@ -97,4 +101,27 @@ TRAINING_SET = (
     "Writes the training set whose labels are of the run's month, and, if a later month was sealed first, the one "
     "whose features are of it. Names the sets that are out of date after a restatement. Skipped if there is no set to "
     "write, because the other month is not sealed. XCom: the counts, the file, and its hash, per set."
+)
+
+ARCHIVE_DAG = f"""
+### Sealed months as Parquet files
+
+Runs when a month was sealed or changed (asset `sealed_month`). Each snapshot that is not archived yet is written to a
+Parquet file, which is read back and compared with the ledger before it counts (`public.archives`). A restatement writes
+the next revision and leaves the old one.
+
+With the setting `keep_months`, months that are older than the newest ones are then dropped from the database. The view
+`sealed_months` says where each month is; `make restore MONTH=2024-01-31` brings one back.
+
+By hand: ▶, or `make archive`. More: `docs/archive.md`.
+
+This is StreamFlow's package {__version__}.
+"""
+ARCHIVE = (
+    "Archives the newest revision of each sealed snapshot whose file is missing: writes it, reads it back, compares it "
+    "with the ledger, and records it. XCom: the files and their hashes."
+)
+RETENTION = (
+    "Reads the months that are older than the newest `keep_months` ones back from the archive again, and drops them "
+    "from the database. Skipped without that setting. XCom: the months."
 )

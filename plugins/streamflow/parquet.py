@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 ROWS_PER_GROUP = 131_072  # rows of a row group of the file, and in memory
 _BLOCK = 8 << 20  # bytes of CSV per read; a row must fit into it
@@ -42,13 +42,14 @@ class CopiedRows(io.RawIOBase):
         return size
 
 
-def write_parquet(rows: io.RawIOBase, path: Path, columns: dict[str, str]) -> str:
+def write_parquet(rows: io.RawIOBase, to: Path | IO[bytes], columns: dict[str, str]) -> str:
     """Write rows to a Parquet file.
 
     Args:
         rows: CSV as PostgreSQL's COPY writes it, without a header.
-        path: the file.
-        columns: the columns in order, with their types in PostgreSQL. ``numeric`` becomes a double.
+        to: the file: its path, or an open file.
+        columns: the columns in order, with their types in PostgreSQL. ``numeric`` becomes a double. A ``timestamptz``
+            is expected as ``2024-01-31T00:00:00Z``.
 
     Returns:
         The program that wrote the file: ``pyarrow 26.0.1``.
@@ -63,6 +64,7 @@ def write_parquet(rows: io.RawIOBase, path: Path, columns: dict[str, str]) -> st
         "bigint": pa.int64(),
         "numeric": pa.float64(),
         "date": pa.date32(),
+        "timestamptz": pa.timestamp("us", "UTC"),
     }
     schema = pa.schema([(name, types[kind]) for name, kind in columns.items()])
     # What could differ between versions of pyarrow is said; the schema of Arrow's own would be metadata. The reader is
@@ -70,7 +72,7 @@ def write_parquet(rows: io.RawIOBase, path: Path, columns: dict[str, str]) -> st
     with (
         io.BufferedReader(rows, _BLOCK) as buffered,
         parquet.ParquetWriter(
-            path,
+            to,
             schema,
             version="2.6",
             data_page_version="1.0",
@@ -96,6 +98,26 @@ def write_parquet(rows: io.RawIOBase, path: Path, columns: dict[str, str]) -> st
             for table in _groups(batches, schema):
                 writer.write_table(table, row_group_size=ROWS_PER_GROUP)
     return f"pyarrow {pa.__version__}"
+
+
+def read_parquet(file: IO[bytes], columns: Sequence[str]) -> Iterator[bytes]:
+    """Yield the rows of a Parquet file as CSV for PostgreSQL's COPY, without a header, some rows at a time.
+
+    Args:
+        file: the open file.
+        columns: the columns to read, in the order to return them.
+
+    Raises:
+        KeyError: if the file does not have one of them.
+    """
+    import pyarrow as pa
+    from pyarrow import csv, parquet
+
+    options = csv.WriteOptions(include_header=False, quoting_style="all_valid")  # an empty text, and not NULL
+    for batch in parquet.ParquetFile(file).iter_batches(ROWS_PER_GROUP, columns=[*columns]):
+        rows = pa.BufferOutputStream()
+        csv.write_csv(batch.select(columns), rows, options)
+        yield rows.getvalue().to_pybytes()
 
 
 def _groups(batches: Any, schema: Any) -> Iterator[Any]:

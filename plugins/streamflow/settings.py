@@ -126,6 +126,30 @@ def training_sets_folder() -> Path:
     return Path(conf.get(SECTION, "training_sets", fallback=None) or default)
 
 
+def archive() -> str:
+    """Where sealed snapshots are archived, one folder per database: a path, or ``s3://conn_id@bucket/archive``."""
+    default = str(Path(conf.get("logging", "base_log_folder")).parent / "archive")
+    said = conf.get(SECTION, "archive", fallback=None) or default
+    return said.rstrip("/") if "://" in said else str(Path(said).absolute())
+
+
+def keep_months() -> int | None:
+    """How many of the newest sealed months stay in the database when they are archived; None, the default: all.
+
+    Raises:
+        Refusal: if it is negative.
+    """
+    said = conf.getint(SECTION, "keep_months", fallback=0)
+    if said < 0:
+        raise Refusal(
+            "The setting [streamflow] keep_months (AIRFLOW__STREAMFLOW__KEEP_MONTHS) is not a number of months.",
+            "Expected 1 or more, or 0 to keep all months in the database.",
+            f"Found {said}.",
+            to_do="correct it",
+        )
+    return said or None
+
+
 def training_horizon() -> int:
     """Months from the features to the label, in the sets that the DAG ``streamflow_training_set`` builds."""
     return conf.getint(SECTION, "training_horizon", fallback=1)

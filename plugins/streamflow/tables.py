@@ -30,6 +30,9 @@ TABLES_FOLDER = Path(
 
 SUITE = "expectations.json"
 
+EXACT = "__exact"
+"""Ends the name of the text that the archive has beside each number: 7.0 is not 7."""
+
 Type = Literal["text", "boolean", "integer", "bigint", "numeric", "date"]
 _LONGEST = len("_20240131_build_pkey")  # the longest suffix that the pipeline adds to a table's name
 _TAKEN = frozenset(
@@ -42,11 +45,17 @@ _TAKEN = frozenset(
         "questions",
         "training_sets",
         "training_sets_status",
+        "archives",
+        "current_archives",
+        "archived_snapshots",
     )
 )
 # names of the columns, rows, and variables in the pipeline's SQL
 _RESERVED = frozenset(
-    ("user_id", "as_of", "source_as_of", "what", "names", "month", "before", "is_delivered", "state", "sealed")
+    (
+        *("user_id", "as_of", "source_as_of", "what", "names", "month", "before", "is_delivered", "state", "sealed"),
+        *("revision", "event_timestamp"),  # in the archive's files
+    )
 )
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=63 - _LONGEST)]
@@ -105,6 +114,8 @@ class Table(BaseModel):
         for name in names:
             if name in _RESERVED:
                 raise ValueError(f"columns: {name} is a name that the pipeline itself uses")
+            if name.endswith(EXACT):
+                raise ValueError(f"columns: {name} ends with {EXACT}, as the archive's copies of numbers do")
             if name in RESERVED_WORDS:
                 raise ValueError(f"columns: {name} is a reserved word of SQL")
         if twice := repeated(names):
@@ -178,6 +189,10 @@ class Table(BaseModel):
     def changes(self, as_of: str) -> str:
         """Return the name of the table, in schema staging, of a month's changes to sealed months."""
         return f"{self.staged(as_of)}_changes"
+
+    def read_back(self, as_of: str) -> str:
+        """Return the name of the table, in schema staging, that a month's archived file is read into."""
+        return f"{self.staged(as_of)}_file"
 
 
 def read_tables(folder: Path = TABLES_FOLDER) -> dict[str, Table]:

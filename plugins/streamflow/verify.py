@@ -1,4 +1,4 @@
-"""Compares snapshots with the ledger, and live with the newest snapshot."""
+"""Compares snapshots with the ledger, live with the newest snapshot, and the archive with its record."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from airflow.providers.postgres.hooks.postgres import PostgresHook
 from airflow.sdk import BaseOperator
 
+from streamflow.archive_files import fault_of
 from streamflow.refusal import RUN_AGAIN, NotYet, Refusal, count, ends_task
 from streamflow.settings import sample
 from streamflow.tables import TABLES
@@ -57,6 +58,8 @@ class Verified(NamedTuple):
         snapshot_rows: rows of all snapshots.
         live_rows: rows of all live tables.
         database: the database's name.
+        archived: archived files whose snapshots are in the database: they are there, and have their sizes.
+        only_archived: archived files whose snapshots are nowhere else: they have their hashes.
     """
 
     months: int
@@ -65,24 +68,33 @@ class Verified(NamedTuple):
     snapshot_rows: int
     live_rows: int
     database: str
+    archived: int = 0
+    only_archived: int = 0
 
     def __str__(self) -> str:
         if not self.months:
             return f"No month is sealed in the database {self.database}: there is nothing to compare."
-        return (
+        said = (
             f"OK: {count(self.months, 'month')}, {count(self.snapshots, 'snapshot')} match the ledger; "
             f"live matches {self.newest}.\n"
             f"Rows compared: {self.snapshot_rows:,} in snapshots, {self.live_rows:,} in live."
         )
+        if self.archived or self.only_archived:
+            said += (
+                f"\nArchive: {count(self.only_archived, 'snapshot')} that are only there, compared by SHA-256; "
+                f"{self.archived:,} that are also in the database, by size."
+            )
+        return said
 
 
-def verify(conn_id: str, sql: str, verified_sql: str) -> Verified:
+def verify(conn_id: str, sql: str, verified_sql: str, archived_sql: str) -> Verified:
     """Compare, and return what was compared.
 
     Args:
         conn_id: connection of the database.
         sql: ``verify.sql``, rendered.
         verified_sql: ``verified.sql``, rendered.
+        archived_sql: ``archived_files.sql``, rendered.
 
     Raises:
         Refusal: naming every difference; or if the database does not have this version's schema.
@@ -111,7 +123,18 @@ def verify(conn_id: str, sql: str, verified_sql: str) -> Verified:
             pass
         differences = [Difference(*row) for row in cursor.fetchall()]
         verified = Verified(*cursor.execute(verified_sql).fetchone())
+        files = cursor.execute(archived_sql, {"month": None}).fetchall()
+    faults, archived = _compare_archive(files)
+    verified = verified._replace(archived=archived, only_archived=len(files) - archived)
     facts = [fact for difference in differences for fact in difference.facts]
+    if faults:
+        raise Refusal(
+            f"{count(len(differences) + len(faults) // 3, 'difference')} from what was sealed or archived:",
+            *facts,
+            *faults,
+            to_do="make archive writes the files again whose snapshots are in the database. Bring back the others from "
+            "a backup of the archive. For other differences: make verify, once the archive is complete",
+        )
     if not differences:
         return verified
     if all(difference.under_way for difference in differences):
@@ -139,14 +162,37 @@ def verify(conn_id: str, sql: str, verified_sql: str) -> Verified:
     )
 
 
+def _compare_archive(files: list[tuple[Any, ...]]) -> tuple[list[str], int]:
+    """Compare archived files with their record.
+
+    Args:
+        files: the rows of ``archived_files.sql``.
+
+    Returns:
+        Three facts per file that differs, and the number of files whose snapshots are also in the database: of these,
+        only the size is compared.
+    """
+    faults = []
+    for as_of, table, revision, place, file_bytes, sha256, _, is_in_database in files:
+        if fault := fault_of(place, file_bytes, None if is_in_database else sha256):
+            only = "" if is_in_database else ", which is only there"
+            faults += [
+                f"the archive of {table} of {as_of}, revision {revision}{only}: {place}",
+                f"    expected {file_bytes:,} bytes, SHA-256 {sha256}",
+                f"    found {fault}",
+            ]
+    return faults, sum(row[-1] for row in files)
+
+
 class VerifyOperator(BaseOperator):
-    """Recompute counts and checksums of every snapshot and compare live with the newest one; read-only.
+    """Recompute counts and checksums of every snapshot, compare live with the newest one, check the archive; read-only.
 
     Before the first month there is nothing to compare. It says so and succeeds, because its DAG is not paused at first.
 
     Args:
         sql: ``verify.sql`` (templated).
         verified_sql: ``verified.sql`` (templated).
+        archived_sql: ``archived_files.sql`` (templated).
         conn_id: connection of the database.
 
     Raises:
@@ -154,20 +200,21 @@ class VerifyOperator(BaseOperator):
         TaskNotYet: if a run that is under way explains all of them.
     """
 
-    template_fields: Sequence[str] = ("sql", "verified_sql")
-    template_fields_renderers = {"sql": "sql", "verified_sql": "sql"}
+    template_fields: Sequence[str] = ("sql", "verified_sql", "archived_sql")
+    template_fields_renderers = {"sql": "sql", "verified_sql": "sql", "archived_sql": "sql"}
     template_ext: Sequence[str] = (".sql",)
 
-    def __init__(self, *, sql: str, verified_sql: str, conn_id: str, **kwargs: Any) -> None:
+    def __init__(self, *, sql: str, verified_sql: str, archived_sql: str, conn_id: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.sql = sql
         self.verified_sql = verified_sql
+        self.archived_sql = archived_sql
         self.conn_id = conn_id
 
     @ends_task
     def execute(self, context: Any) -> dict[str, Any]:
         """Compare, and name the differences; the XCom is what was compared."""
-        verified = verify(self.conn_id, self.sql, self.verified_sql)
+        verified = verify(self.conn_id, self.sql, self.verified_sql, self.archived_sql)
         for line in str(verified).splitlines():
             self.log.info("%s", line)
         return verified._asdict()

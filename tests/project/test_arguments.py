@@ -16,6 +16,7 @@ pytestmark = pytest.mark.slow
 @pytest.mark.parametrize(
     ("tool", "arguments"),
     [
+        ("archive", ["2024-01-31", "2024-02-29"]),
         ("check_tables", ["labels"]),
         ("embedded", []),
         ("embedded", ["hold", "me"]),
@@ -35,6 +36,8 @@ pytestmark = pytest.mark.slow
         ("make_env", ["one", "two"]),
         ("manifest", []),
         ("manifest", ["one", "two"]),
+        ("restore", []),
+        ("restore", [""]),
         ("run_months", ["include/data"]),
         ("training_set", ["2024-01-31", "-1", "{tmp}/out"]),
         ("training_set", ["2024-01-31", "1", ""]),

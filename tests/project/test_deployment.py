@@ -100,12 +100,13 @@ def test_deliveries_are_read_only_for_whoever_runs_tasks(services, astro):
         assert mounts == (["${DELIVERIES:-./include/data}:/opt/airflow/deliveries:ro"] if name in RUNS_TASKS else [])
 
 
-def test_logs_reports_and_training_sets_are_in_volumes_that_all_tasks_share(services):
+def test_logs_and_all_that_tasks_write_are_in_volumes_that_all_tasks_share(services):
     for name in RUNS_TASKS:
-        for folder in ("logs", "data_docs", "training_sets"):
+        for folder in ("logs", "data_docs", "training_sets", "archive"):
             assert f"{folder}:/opt/airflow/{folder}" in services[name]["volumes"]
         for folder in ("data_docs", "training_sets"):
             assert services[name]["environment"][f"AIRFLOW__STREAMFLOW__{folder.upper()}"] == f"/opt/airflow/{folder}"
+        assert services[name]["environment"]["AIRFLOW__STREAMFLOW__ARCHIVE"].endswith(":-/opt/airflow/archive}")
 
 
 def test_every_service_has_a_health_check_and_all_wait_for_init(services):

@@ -1,5 +1,5 @@
-"""The DAG streamflow_training_set, and the one of docs/training.md, under a real scheduler: months that were sealed or
-changed wake both, and nothing else does.
+"""The DAGs streamflow_training_set and streamflow_archive, and the one of docs/training.md, under a real scheduler:
+months that were sealed or changed wake them, and nothing else does.
 
 The tests share one running Airflow and go on from each other's state, in the order they are written in.
 """
@@ -21,6 +21,7 @@ from support.paths import ROOT
 from support.services import Airflow, running, wait_until
 
 TRAINING, COUNT = "/api/v2/dags/streamflow_training_set", "/api/v2/dags/count_churned"
+ARCHIVE = "/api/v2/dags/streamflow_archive"
 
 
 def example() -> str:
@@ -42,9 +43,10 @@ def airflow(server, schema, migrated, folder) -> Iterator[Airflow]:
     environment = {
         "AIRFLOW__CORE__DAGS_FOLDER": dags,
         "AIRFLOW__STREAMFLOW__TRAINING_SETS": folder / "sets",
+        "AIRFLOW__STREAMFLOW__ARCHIVE": folder / "archive",
     }
     with running(server, schema, migrated, folder, months=3, **environment) as airflow:
-        for dag in (TRAINING, COUNT):
+        for dag in (TRAINING, COUNT, ARCHIVE):
             wait_until(lambda dag=dag: airflow.client.get(dag).is_success, lambda: "the DAG is not there")
             assert airflow.get(dag)["is_paused"]
             airflow.client.patch(dag, json={"is_paused": False}).raise_for_status()
@@ -150,3 +152,16 @@ def test_a_late_month_is_told_with_the_months_that_it_changes(airflow):
     before = len(events(airflow))
     load(airflow, MARCH)
     assert events(airflow)[before:] == [MARCH]
+
+
+def test_the_archive_has_each_month_and_the_restatement(airflow, folder):
+    assert keys(airflow, ARCHIVE, 4) == [JANUARY, FEBRUARY, JANUARY, MARCH]
+    for run in runs(airflow, ARCHIVE):
+        assert airflow.tasks(run["dag_run_id"], ARCHIVE) == {"archive": "success", "retention": "skipped"}
+    found = airflow.database.query(
+        "select as_of::text, max(revision), count(*), bool_and(place like %s) from archives group by 1 order by 1",
+        f"{folder}/archive/%",
+    )
+    assert [row for row in found if row[0] == MARCH] == [(MARCH, 1, 6, True)]
+    (january,) = [row for row in found if row[0] == JANUARY]
+    assert (january[1], january[3]) == (2, True)

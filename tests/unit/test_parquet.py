@@ -13,7 +13,7 @@ import pytest
 from pyarrow import parquet
 
 from streamflow import parquet as streamflow_parquet
-from streamflow.parquet import CopiedRows, write_parquet
+from streamflow.parquet import CopiedRows, read_parquet, write_parquet
 
 
 @pytest.fixture
@@ -59,6 +59,23 @@ def test_each_type_has_its_own(path):
 )
 def test_texts_stay_as_they_are(path, cell, value):
     assert written(path, b"1," + cell + b"\n", n="integer", cell="text") == [{"n": 1, "cell": value}]
+
+
+def test_a_time_is_in_utc(path):
+    assert written(path, b"2024-01-31T00:00:00Z\n", at="timestamptz") == [
+        {"at": dt.datetime(2024, 1, 31, tzinfo=dt.UTC)}
+    ]
+
+
+def test_rows_come_back_as_csv_that_copy_reads_in_the_order_that_was_asked_for():
+    file = io.BytesIO()
+    content = b'1,,t,2024-02-29\n2,"",f,\n,"a ""b"",\nc",,0001-01-01\n'
+    write_parquet(io.BytesIO(content), file, {"n": "integer", "t": "text", "b": "boolean", "d": "date"})
+    assert b"".join(read_parquet(file, ["t", "n", "b", "d"])) == (
+        b',"1","true","2024-02-29"\n"","2","false",\n"a ""b"",\nc",,,"0001-01-01"\n'
+    )
+    with pytest.raises(KeyError, match="none"):
+        [*read_parquet(file, ["n", "none"])]
 
 
 def test_numbers_that_are_none_stay_that(path):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from streamflow import settings
-from streamflow.refusal import RETRY_POLICY
+from streamflow.refusal import RETRY_POLICY, Refusal
 
 JANUARY, FEBRUARY = "2024-01-31", "2024-02-29"
 
@@ -52,3 +54,28 @@ def test_databases_have_pages_of_their_own(monkeypatch, tmp_path):
     page = settings.report_path("streamflow_db", JANUARY, "users.html")
     assert len(page.relative_to(tmp_path).parts) == 3
     assert ".." not in str(page)
+
+
+# the archive
+
+
+def test_the_archive_is_a_folder_or_an_address(monkeypatch, tmp_path):
+    monkeypatch.delenv("AIRFLOW__STREAMFLOW__ARCHIVE", raising=False)
+    assert settings.archive() == str(settings.training_sets_folder().with_name("archive"))
+    monkeypatch.chdir(tmp_path)
+    for said, expected in (
+        ("here", str(tmp_path / "here")),
+        ("/there/", "/there"),
+        ("s3://store@bucket/archive/", "s3://store@bucket/archive"),
+    ):
+        monkeypatch.setenv("AIRFLOW__STREAMFLOW__ARCHIVE", said)
+        assert settings.archive() == expected
+
+
+def test_keep_months_is_a_number_of_months_or_none(monkeypatch):
+    assert settings.keep_months() is None
+    monkeypatch.setenv("AIRFLOW__STREAMFLOW__KEEP_MONTHS", "12")
+    assert settings.keep_months() == 12
+    monkeypatch.setenv("AIRFLOW__STREAMFLOW__KEEP_MONTHS", "-1")
+    with pytest.raises(Refusal, match="KEEP_MONTHS"):
+        settings.keep_months()

@@ -49,6 +49,8 @@ MORE = "  - name: {}\n    type: text\n    about: more\n"
         ("name: churn_label", "name: as_of", ["as_of is a name that the pipeline itself uses."]),
         ("name: churn_label", "name: order", ["order is a reserved word of SQL"]),
         ("name: churn_label", "name: month", ["month is a name that the pipeline itself uses."]),
+        ("name: churn_label", "name: revision", ["revision is a name that the pipeline itself uses."]),
+        ("name: churn_label", "name: fee__exact", ["fee__exact ends with __exact, as the archive's copies of"]),
         ("name: churn_label", 'name: "a;b"', ["Found 'a;b'."]),
         ("name: churn_label", "name: 1", ["columns 1 name:", "Found 1."]),
         (LABELS, LABELS + LABELS, ["churn_label appears twice."]),

@@ -7,6 +7,7 @@ import pytest
 import embedded
 from streamflow.refusal import TaskEnded, TaskNotYet, TaskRefused
 from streamflow.verify import VerifyOperator
+from support.archives import archive_and_drop, file_of
 from support.builders import FEBRUARY, JANUARY, MARCH, delivery
 from support.database import render
 
@@ -16,6 +17,7 @@ def operator() -> VerifyOperator:
         task_id="verify",
         sql=render("tasks/verify.sql", JANUARY),
         verified_sql=render("parts/verified.sql", JANUARY),
+        archived_sql=render("parts/archived_files.sql", JANUARY),
         conn_id="streamflow_db",
     )
 
@@ -237,4 +239,54 @@ def test_restating_the_month_repairs_it(two_months):
     two_months.run_as_admin("update labels_snapshots set churn_label = false where user_id = 'bob'; delete from labels")
     two_months.load_month(FEBRUARY, delivery("bob", "cid", watch_hours_30d=7), restate=True)
     two_months.load_month(JANUARY, delivery("ann", "bob"), restate=True)
+    assert verify() == ""
+
+
+# The archive
+
+
+def test_the_archive_is_compared_with_its_record(three_months, archive_folder, capfd):
+    archive_and_drop(1)
+    assert verify() == ""
+    log = capfd.readouterr().out
+    assert "OK: 1 month, 6 snapshots match the ledger; live matches 2024-03-31." in log
+    assert "Rows compared: 24 in snapshots, 24 in live." in log
+    assert "Archive: 12 snapshots that are only there, compared by SHA-256; 6 that are also in the database" in log
+
+
+def test_a_file_that_is_gone_or_changed_is_named(three_months, archive_folder):
+    archive_and_drop(1)
+    gone, changed = (file_of(archive_folder, "labels", month) for month in (JANUARY, MARCH))
+    gone.unlink()
+    content = bytearray(changed.read_bytes())
+    content[40] ^= 1
+    changed.write_bytes(content)  # the same size: its rows are in the database too, and make archive reads it no more
+    message = verify()
+    assert message.startswith("1 difference from what was sealed or archived:\n")
+    assert f"the archive of labels of 2024-01-31, revision 1, which is only there: {gone}\n    expected " in message
+    assert "\n    found no file\n" in message
+    assert "Bring back the others from a backup of the archive" in message
+    ((file_bytes,),) = three_months.query("select file_bytes from archives where place = %s limit 1", str(gone))
+    gone.write_bytes(b"?" * file_bytes)
+    assert "found SHA-256 " in verify()
+
+
+def test_a_file_whose_snapshot_is_in_the_database_is_written_again(three_months, archive_folder):
+    archive_and_drop(3)
+    file_of(archive_folder, "labels", JANUARY).write_bytes(b"")
+    assert "the archive of labels of 2024-01-31, revision 1: " in verify()
+    archive_and_drop(3)
+    assert verify() == ""
+
+
+def test_a_snapshot_that_is_nowhere_is_a_difference(three_months, archive_folder):
+    archive_and_drop(1)
+    three_months.run_as_admin("delete from archives where table_name = 'labels' and as_of = '2024-01-31'")
+    assert "labels_snapshots of 2024-01-31\n    expected 2 rows" in verify()
+
+
+def test_revisions_that_were_restated_are_not_compared(three_months, archive_folder):
+    archive_and_drop(3)
+    three_months.load_month(JANUARY, delivery("ann", "bob", failed_payments_90d=5), restate=True)
+    file_of(archive_folder, "payments_agg_90d", JANUARY).unlink()
     assert verify() == ""

@@ -23,4 +23,5 @@ params = {"as_of": "2024-01-31", "restate": False}
 data_interval_end = "2024-01-31"
 run_id = "manual__lint"
 task = SimpleNamespace(table=max(tables.values(), key=lambda table: len(table.optional)))
+names = task.table.all_columns
 ti = SimpleNamespace(xcom_pull={"check_month": {"folder": "month_000"}, "gate": {"warnings": [], "builds": ""}}.get)

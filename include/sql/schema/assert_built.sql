@@ -14,7 +14,8 @@ language sql stable as $$
     where as_of = month and is_built
 $$;
 
--- Stops a run unless all its tables are validated and built from the staged files.
+-- Stops a run unless all its tables are validated and built from the staged files, and the sealed snapshots that they
+-- are built from, or may change, are in the database.
 create or replace function staging.assert_built(month date, run text) returns void
 language plpgsql stable as $$
 declare
@@ -39,6 +40,9 @@ begin
     perform staging.assert_true(
         ready = delivered,
         format('only %s of %s tables of %s are staged, validated, and built', ready, delivered, month)
+    );
+    perform staging.assert_in_database(
+        month, array(select table_name from staging.builds where as_of = month and is_built)
     );
 end
 $$;

@@ -1,8 +1,9 @@
--- Attaches a build as the month's partition. It has its key and a check constraint, so nothing is scanned.
-create or replace function staging.attach_build(month date, table_name text) returns void
+-- Attaches a build, or what was read back from the archive (`kind` file), as the month's partition. It has its key and
+-- a check constraint, so nothing is scanned.
+create or replace function staging.attach_build(month date, table_name text, kind text default 'build') returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-    build text := staging.relation_name(table_name, month, 'build');
+    build text := staging.relation_name(table_name, month, kind);
     snapshots text := staging.snapshots_of(table_name);
     partition text := format('%s_%s', snapshots, to_char(month, 'YYYYMMDD'));
 begin

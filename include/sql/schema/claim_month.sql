@@ -37,6 +37,10 @@ begin
             format('set the Airflow variable streamflow_first_month to %s, then {{ run_again }}.', known.first_month)
         );
     end if;
+    -- a late month certainly needs the sealed months beside it; a sealed one may turn out to be unchanged
+    if not exists (select from public.deliveries where as_of = month) then
+        perform staging.assert_in_database(month, array(select table_name from staging.tables()));
+    end if;
     insert into staging.runs as claim (as_of, run_id) values (month, run)
     on conflict (as_of) do update
     set run_id = excluded.run_id, claimed_at = now(), unfinished_runs = claim.unfinished_runs || claim.run_id;

@@ -48,6 +48,11 @@ begin
     from staging.files as file
     where file.as_of = month and file.table_name = create_build.table_name and file.is_validated;
     perform staging.assert_true(found, format('%s of %s is not staged and validated', table_name, month));
+    if plan.is_built then
+        -- until the caller has read them, no snapshot can be dropped
+        execute format('lock table only public.%I in access share mode', snapshots);
+        perform staging.assert_in_database(month, array[table_name]);
+    end if;
 
     delete from staging.builds as old where old.as_of = month and old.table_name = create_build.table_name;
     execute format('drop table if exists staging.%I, staging.%I', build, changes);

@@ -34,7 +34,8 @@ begin
         grant select, insert (as_of, run_id, builds, reason, details, cells) on public.questions to streamflow_ingest;
         grant select on
             staging.builds, public.deliveries, public.current_deliveries, public.sealed_months,
-            public.training_sets, public.training_sets_status
+            public.training_sets, public.training_sets_status,
+            public.archives, public.current_archives, public.archived_snapshots
         to streamflow_ingest;
         {%- for table in tables.values() %}
         grant select, insert, update, delete on public.{{ table.name }} to streamflow_ingest;
@@ -47,6 +48,7 @@ begin
             staging.snapshots_of(text),
             staging.checksum_of(regclass, date, text[]),
             staging.assert_true(boolean, text, text),
+            staging.assert_in_database(date, text[]),
             staging.assert_run_owns_month(date, text),
             staging.claim_month(date, text, text),
             staging.create_staging_table(date, text, text),
@@ -61,6 +63,10 @@ begin
             staging.builds_of(date),
             staging.asks_of(date),
             staging.seal_month(date, text, boolean, jsonb),
+            staging.create_read_back(date, text, boolean),
+            staging.record_archive(date, text, integer, text, bigint, text, text),
+            staging.drop_archived_month(date, text, integer),
+            staging.restore_month(date),
             {%- if label %}
             staging.record_training_set(date, integer, text[], text, text, text),
             {%- endif %}
@@ -71,7 +77,8 @@ begin
     if to_regrole('streamflow_reader') is not null then
         grant select on
             public.deliveries, public.current_deliveries, public.sealed_months, public.validations, public.questions,
-            public.training_sets, public.training_sets_status
+            public.training_sets, public.training_sets_status,
+            public.archives, public.current_archives, public.archived_snapshots
         to streamflow_reader;
         {%- for table in tables.values() %}
         grant select on public.{{ table.name }}, public.{{ table.snapshots }} to streamflow_reader;

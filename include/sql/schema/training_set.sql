@@ -40,6 +40,17 @@ begin
             ),
             hint = 'run the missing month first, or use another as_of: public.sealed_months has the sealed months.';
     end if;
+    select string_agg(distinct archived.as_of::text, ', make restore MONTH=') into missing
+    from public.archived_snapshots as archived
+    where archived.as_of = training_label_month.as_of or archived.as_of = label_month;
+    if missing is not null then
+        raise exception using
+            message = format(
+                E'the training set as of %s with a horizon of %s needs snapshots that are only in the archive.',
+                training_label_month.as_of, horizon_months
+            ),
+            hint = format('make restore MONTH=%s, then build it again.', missing);
+    end if;
     return label_month;
 end
 $$;

@@ -8,10 +8,16 @@
 -- a month that is sealed in the meantime is seen completely, ledger and snapshots, or not at all
 set local transaction_isolation = 'repeatable read';
 set local datestyle = 'ISO';
+-- before the first query: no snapshot is dropped for as long as this transaction compares them
+{%- for table in tables.values() %}
+lock table only public.{{ table.snapshots }} in access share mode;
+{%- endfor %}
 
 with
+-- without those that are only in the archive
 sealed as (
     select * from public.current_deliveries
+    where (as_of, table_name) not in (select as_of, table_name from public.archived_snapshots)
 ),
 
 -- the partitions that this transaction sees as attached; if one that was built before it began is attached later, its

@@ -66,6 +66,7 @@ class MonthStatus:
         folder: the delivery, as far as one is known.
         sealed_at: when the newest revision was sealed.
         run: the newest run, if there is one.
+        is_archived: whether its snapshots are only in the archive.
     """
 
     as_of: str
@@ -73,6 +74,7 @@ class MonthStatus:
     folder: str = ""
     sealed_at: dt.datetime | None = None
     run: MonthRun | None = field(default=None)
+    is_archived: bool = False
 
     @property
     def is_sealed(self) -> bool:
@@ -111,6 +113,7 @@ class MonthStatus:
             "state": self.state,
             "revision": self.revision or None,
             "sealed_at": self.sealed_at and self.sealed_at.isoformat(),
+            "is_archived": self.is_archived,
             "run": self.run
             and {
                 "run_id": self.run.run_id,
@@ -146,6 +149,7 @@ def month_statuses(sealed: list[Row], checked: list[Row], runs: dict[str, MonthR
     for row in sealed:
         month = months[str(row["as_of"])]
         month.folder = row["folder"]
+        month.is_archived |= row["is_archived"]
         month.sealed_at = max(filter(None, (month.sealed_at, row["sealed_at"])))
         if cell := month.tables.get(row["table_name"]):
             cell.revision, cell.rows = row["revision"], row["snapshot_rows"]

@@ -15,6 +15,7 @@ from support.sealing import as_admin, assert_is_denied, seal_january, tables_of
 LIVE = list(TABLES)
 SNAPSHOTS = [table.snapshots for table in TABLES.values()]
 VIEWS = ["deliveries", "current_deliveries", "sealed_months"]
+ARCHIVE = ["archives", "current_archives", "archived_snapshots"]
 LOGS = ["validations", "questions"]
 FUNCTIONS = [
     *(f"{table}_as_of('2024-02-15')" for table in TABLES),
@@ -52,6 +53,13 @@ def test_everything_belongs_to_the_owner_who_cannot_log_in(sealed):
     assert owners == [("streamflow_owner",)]
     with pytest.raises(psycopg.OperationalError, match="not permitted to log in"):
         psycopg.connect(sealed.uri.replace("streamflow_ingest@", "streamflow_owner@"))
+
+
+def test_what_is_archived_may_be_read_and_not_written(sealed, reader):
+    for relation in ARCHIVE:
+        assert reader.query(f"select count(*) from {relation}") == [(0,)]
+    for statement in ("delete from archives", "insert into archives (as_of) values ('2024-01-31')"):
+        assert_is_denied(sealed, statement)
 
 
 def test_nobody_else_connects(server, sealed):

@@ -19,6 +19,7 @@ import install_schema
 from streamflow.tables import TABLES
 from streamflow.web import PREFIX
 from streamflow.web import database as reads
+from support.archives import archive_and_drop
 from support.asking import Gate
 from support.builders import FEBRUARY, JANUARY, delivery
 from support.database import as_csv
@@ -214,6 +215,14 @@ def test_a_users_history(viewer, january):
     assert f'href="./months/{JANUARY}"' in page
     assert "No sealed month has the user <code>zoe</code>" in viewer.read("/users?user_id=zoe")
     assert "No sealed month has the user" in viewer.read("/users?user_id=a%00b' or 1=1")
+
+
+def test_a_month_that_is_only_in_the_archive_says_so(viewer, january, archive_folder):
+    january.load_month(FEBRUARY, delivery("ann", "bob"))
+    assert "only in the archive" not in viewer.read("/")
+    archive_and_drop(1)
+    assert viewer.read("/").count("only in the archive") == 1
+    assert "This month is only in the archive" in viewer.read("/users?user_id=ann")
 
 
 def test_warnings_that_may_quote_values_need_the_same_right(reader, viewer, january):

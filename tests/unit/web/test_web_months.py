@@ -18,7 +18,7 @@ NOW = dt.datetime(2024, 4, 1, tzinfo=dt.UTC)
 def sealed(as_of: dt.date, table: str, **more: Any) -> dict[str, Any]:
     """A row of ``pages/sealed.sql``."""
     row = {"as_of": as_of, "table_name": table, "revision": 1, "folder": "month_000", "delivered": 9}
-    return row | {"snapshot_rows": 10, "warnings": 0, "run_id": "run", "sealed_at": NOW} | more
+    return row | {"snapshot_rows": 10, "warnings": 0, "run_id": "run", "sealed_at": NOW, "is_archived": False} | more
 
 
 def checked(as_of: dt.date, table: str, **more: Any) -> dict[str, Any]:
@@ -52,6 +52,11 @@ def test_a_failed_validation_of_a_sealed_month_is_seen_beside_what_is_sealed():
     )
     cell = month.tables["labels"]
     assert (cell.rows, cell.delivered, cell.warnings, cell.failed) == (10, 9, 1, 2)
+
+
+def test_a_month_that_is_only_in_the_archive_says_so():
+    found = month_statuses([sealed(JANUARY, "users", is_archived=True), sealed(FEBRUARY, "users")], [], {})
+    assert [month.as_json()["is_archived"] for month in found] == [False, True]
 
 
 def test_tables_that_are_not_there_any_more_are_left_out():
