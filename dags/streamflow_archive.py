@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import pendulum
 from airflow.sdk import DAG, PartitionedAssetTimetable
 
 from streamflow import __version__, docs, settings
 from streamflow.alerts import Notifier
 from streamflow.archive import ArchiveOperator
-from streamflow.refusal import RETRY_POLICY
 from streamflow.retention import RetentionOperator
 from streamflow.seal import SEALED_MONTH
 
@@ -23,12 +20,7 @@ with DAG(
     catchup=False,
     max_active_runs=1,  # a second run would write the same files
     on_failure_callback=[Notifier()],
-    default_args={
-        "owner": "streamflow",
-        "retries": 2,
-        "retry_delay": timedelta(seconds=settings.retry_delay()),
-        "retry_policy": RETRY_POLICY,
-    },
+    default_args=settings.default_args(),
     tags=["streamflow", "monthly", "archive", f"streamflow {__version__}"],
 ):
     archive = ArchiveOperator(task_id="archive", doc_md=docs.ARCHIVE, conn_id="streamflow_db", inlets=[SEALED_MONTH])

@@ -18,6 +18,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import IO, TYPE_CHECKING, Any
 
+from streamflow.manifest import NAME as MANIFEST
 from streamflow.parquet import read_parquet
 from streamflow.places import place_of
 from streamflow.refusal import Refusal, count
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     Place = Path | ObjectStoragePath
 
 FILE = "part-0.parquet"
-MANIFEST = "_MANIFEST.json"
 _BLOCK = 8 << 20  # bytes per read
 
 # all that a value's text could depend on
@@ -79,8 +79,6 @@ def rows_sql(path: str, table: Table, as_of: str, names: Sequence[str]) -> str:
 @contextmanager
 def new_file(place: Place) -> Iterator[IO[bytes]]:
     """Open a file to write; it is there, whole and durable, when the block ends without an error."""
-    with storage_errors(place):
-        place.parent.mkdir(parents=True, exist_ok=True)
     if not isinstance(place, Path):
         # if the rows end in an error, nothing is sent to the store
         with tempfile.TemporaryFile() as rows:
@@ -89,6 +87,7 @@ def new_file(place: Place) -> Iterator[IO[bytes]]:
             with storage_errors(place), place.open("wb") as file:
                 shutil.copyfileobj(rows, file, _BLOCK)
         return
+    place.parent.mkdir(parents=True, exist_ok=True)
     unfinished = place.with_name(f".{uuid.uuid4().hex}.unfinished")
     try:
         with unfinished.open("wb") as file:
@@ -111,10 +110,15 @@ def _sync_folders(folder: Path) -> None:
             os.close(descriptor)
 
 
+def _open(place: Place) -> Any:
+    """Open a file for reading; of a store, in blocks that are smaller than its package's own."""
+    return place.open("rb") if isinstance(place, Path) else place.open("rb", block_size=_BLOCK)
+
+
 def digest(place: Place) -> tuple[int, str]:
     """Return the size and the SHA-256 of a file, which is read as a stream."""
     found, size = hashlib.sha256(), 0
-    with storage_errors(place), place.open("rb") as file:
+    with storage_errors(place), _open(place) as file:
         while block := file.read(_BLOCK):
             found.update(block)
             size += len(block)
@@ -215,7 +219,7 @@ def read_back(cursor: Any, row: dict[str, Any], address: str, to_attach: bool = 
     try:
         with (
             storage_errors(place),
-            place.open("rb") as file,
+            _open(place) as file,
             cursor.copy(rows_sql("parts/read_back.sql", table, row["as_of"], row["columns"])) as copy,
         ):
             for rows in read_parquet(file, [name + EXACT if name in table.numbers else name for name in columns]):
