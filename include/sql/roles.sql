@@ -94,7 +94,8 @@ begin
                     to_regclass('public.current_deliveries'), to_regclass('public.sealed_months'),
                     to_regclass('public.training_sets'), to_regclass('public.training_sets_status'),
                     to_regclass('public.archives'), to_regclass('public.current_archives'),
-                    to_regclass('public.archived_snapshots')
+                    to_regclass('public.archived_snapshots'),
+                    to_regclass('public.erasures'), to_regclass('public.erasure_months')
                 )
                 or pg_class.oid = to_regclass('training.labels')
                 and obj_description(relnamespace) = '{{ training_comment }}'

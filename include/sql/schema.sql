@@ -21,6 +21,8 @@ perform staging.add_columns();
 {% include 'schema/assert_run_owns_month.sql' %}
 {% include 'schema/relation_name.sql' %}
 {% include 'schema/assert_in_database.sql' %}
+{% include 'schema/erasures.sql' %}
+{% include 'schema/suppress.sql' %}
 {% include 'schema/claim_month.sql' %}
 {% include 'schema/create_staging_table.sql' %}
 {% include 'schema/shape_staging_table.sql' %}
@@ -43,6 +45,11 @@ perform staging.add_columns();
 {% include 'schema/training_set.sql' %}
 {% include 'schema/training_labels.sql' %}
 {% include 'schema/training_sets.sql' %}
+{% include 'schema/count_erased.sql' %}
+{% include 'schema/record_erasure.sql' %}
+{% include 'schema/erase_month.sql' %}
+{% include 'schema/finish_erasure.sql' %}
+{% include 'schema/readmit.sql' %}
 {% include 'schema/grants.sql' %}
 {% endset %}
 do $schema$

@@ -48,6 +48,8 @@ _TAKEN = frozenset(
         "archives",
         "current_archives",
         "archived_snapshots",
+        "erasures",
+        "erasure_months",
     )
 )
 # names of the columns, rows, and variables in the pipeline's SQL

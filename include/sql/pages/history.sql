@@ -5,7 +5,7 @@
 --         has found if it is in the log, or the newest validation of a month that is not sealed
 with
 sealed as (
-    select as_of, revision, file_sha256, not_delivered, delivered, profile
+    select as_of, revision, file_sha256, not_delivered, profile, delivered - suppressed as delivered
     from public.current_deliveries
     where table_name = $1
 ),

@@ -5,7 +5,7 @@
 -- leaves: the file marked as validated, with what the suite has found, if it is still the recorded one
 update staging.files set
     is_validated = true,
-    warnings = {{ 'warnings' | parameter }},
+    warnings = warnings || {{ 'warnings' | parameter }}::text[],
     asks = {{ 'asks' | parameter }},
     profile = {{ 'profile' | parameter }}
 where

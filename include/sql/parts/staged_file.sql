@@ -7,7 +7,7 @@
 --         this file, and the rows and profile of the nearest earlier sealed month's delivery (NULL if there is none)
 with
 before as (
-    select as_of, delivered, profile
+    select as_of, profile, delivered - suppressed as delivered
     from public.current_deliveries
     where table_name = '{{ task.table.name }}' and as_of < date '{{ as_of }}'
     order by as_of desc
@@ -30,4 +30,5 @@ select
     (select jsonb_build_object('as_of', as_of, 'delivered', delivered, 'profile', profile) from before) as before
 from staging.files as file
 cross join staging.assert_run_owns_month(date '{{ as_of }}', {{ run_id | literal }})
+cross join staging.assert_no_erasure_since(date '{{ as_of }}')
 where file.as_of = date '{{ as_of }}' and file.table_name = '{{ task.table.name }}';

@@ -17,11 +17,12 @@ language sql set search_path = pg_catalog, pg_temp as $$
             file_sha256,
             not_delivered,
             array(select distinct unnest(warnings || odd) order by 1) as warnings,
-            profile
+            profile,
+            suppressed
         from staging.files
         where is_staged and as_of = month and table_name = of_table
         union all
-        select file_name, file_bytes, file_sha256, not_delivered, warnings, profile
+        select file_name, file_bytes, file_sha256, not_delivered, warnings, profile, suppressed
         from recorded
         where not is_staged
     )
@@ -29,7 +30,8 @@ language sql set search_path = pg_catalog, pg_temp as $$
     insert into public.deliveries (
         as_of, table_name, revision, file_name, file_bytes, file_sha256, not_delivered,
         delivered, inserted, updated, unchanged, carried_forward, snapshot_rows, snapshot_checksum,
-        warnings, profile, columns, run_id, package_version, approved_by, approved_at, approval_reason
+        warnings, profile, columns, run_id, package_version, approved_by, approved_at, approval_reason,
+        kind, suppressed
     )
     select
         month,
@@ -39,7 +41,7 @@ language sql set search_path = pg_catalog, pg_temp as $$
         file.file_bytes,
         file.file_sha256,
         file.not_delivered,
-        counts.delivered,
+        counts.delivered + file.suppressed,
         counts.inserted,
         counts.updated,
         counts.delivered - counts.inserted - counts.updated,
@@ -53,6 +55,8 @@ language sql set search_path = pg_catalog, pg_temp as $$
         '{{ package_version }}',
         approval ->> 'by',
         (approval ->> 'at')::timestamptz,
-        approval ->> 'why'
+        approval ->> 'why',
+        case when exists (select from recorded) then 'restatement' else 'delivery' end,
+        file.suppressed
     from file
 $$;

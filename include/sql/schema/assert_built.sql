@@ -23,6 +23,7 @@ declare
     delivered bigint;
 begin
     perform staging.assert_run_owns_month(month, run);
+    perform staging.assert_no_erasure_since(month);
     select
         count(*),
         count(*) filter (

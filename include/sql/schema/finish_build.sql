@@ -30,7 +30,7 @@ begin
         into counted using format('staging.%I', build)::regclass, month, plan.previous, plan.not_delivered;
         perform staging.assert_true(
             counted.is_state and counted.delivered = (
-                select file.delivered from staging.files as file
+                select file.delivered - file.suppressed from staging.files as file
                 where (file.as_of, file.table_name, file.file_sha256) = (month, of_table, plan.file_sha256)
             )
             -- if another run has sealed a month since, the build may be wrong, and cannot be published anyway

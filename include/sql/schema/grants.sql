@@ -35,7 +35,8 @@ begin
         grant select on
             staging.builds, public.deliveries, public.current_deliveries, public.sealed_months,
             public.training_sets, public.training_sets_status,
-            public.archives, public.current_archives, public.archived_snapshots
+            public.archives, public.current_archives, public.archived_snapshots,
+            public.erasures, public.erasure_months
         to streamflow_ingest;
         {%- for table in tables.values() %}
         grant select, insert, update, delete on public.{{ table.name }} to streamflow_ingest;
@@ -70,7 +71,15 @@ begin
             {%- if label %}
             staging.record_training_set(date, integer, text[], text, text, text),
             {%- endif %}
-            staging.drop_month(date, text)
+            staging.drop_month(date, text),
+            staging.erasures_known(),
+            staging.assert_no_erasure_since(date),
+            staging.suppress(date, text, text[]),
+            staging.count_erased(text[]),
+            staging.record_erasure(text[], bytea[], text, jsonb, text),
+            staging.erase_month(uuid, date, text[]),
+            staging.finish_erasure(uuid, text[], text[]),
+            staging.readmit(bytea[], text, text, text)
         to streamflow_ingest;
     end if;
 

@@ -29,9 +29,12 @@ create table if not exists public.deliveries (
     approved_by text,
     approved_at timestamptz,
     approval_reason text,
+    kind text not null default 'delivery' check (kind in ('delivery', 'restatement', 'erasure')),
+    suppressed bigint not null default 0,
+    erased bigint not null default 0,
     primary key (as_of, table_name, revision),
-    check (delivered = inserted + updated + unchanged),
-    check (snapshot_rows = delivered + carried_forward)
+    constraint deliveries_file_adds_up check (delivered = inserted + updated + unchanged + suppressed),
+    constraint deliveries_snapshot_adds_up check (snapshot_rows = delivered - suppressed + carried_forward)
 );
 
 comment on column public.deliveries.not_delivered is
@@ -58,7 +61,14 @@ comment on column public.deliveries.package_version is
 comment on column public.deliveries.approved_by is
 'the person who approved this revision when the gate asked; NULL if no one was asked';
 comment on column public.deliveries.approval_reason is
-'why, in the words of that person; may be empty';
+'why, in the words of that person; may be empty, but not for an erasure';
+comment on column public.deliveries.kind is
+'delivery: the first revision; restatement: the month, or one before it, was delivered later or again; erasure: users
+were erased';
+comment on column public.deliveries.suppressed is
+'rows of the file that are not in the snapshot because their users are erased';
+comment on column public.deliveries.erased is
+'rows that this revision has removed from the snapshot, because their users were erased';
 
 -- A column that came later counts as not delivered by earlier files.
 create or replace view public.current_deliveries as
@@ -82,6 +92,7 @@ select distinct on (as_of, table_name)
     left_out as not_delivered,
     delivered, inserted, updated, unchanged, carried_forward, snapshot_rows, snapshot_checksum,
     run_id, sealed_at, warnings, profile, columns, checksum_version, package_version,
-    approved_by, approved_at, approval_reason
+    approved_by, approved_at, approval_reason,
+    kind, suppressed, erased
 from ledger
 order by as_of asc, table_name asc, revision desc;

@@ -62,7 +62,7 @@ begin
                     as_of,
                     not_delivered,
                     file_sha256,
-                    delivered,
+                    delivered - suppressed as delivered,
                     snapshot_rows,
                     -- a checksum that does not cover the current columns cannot be compared with one that does
                     case when columns = staging.columns_of(table_name) then snapshot_checksum end as snapshot_checksum,

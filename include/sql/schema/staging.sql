@@ -27,10 +27,14 @@ create unlogged table if not exists staging.files (
     warnings text[] not null default '{}',
     asks text[] not null default '{}',
     profile jsonb not null default '{}',
+    suppressed bigint not null default 0,
+    erasures bigint not null default 0,
     primary key (as_of, table_name)
 );
 
 comment on column staging.files.asks is 'the broken rules that a person decides about, one sentence each';
+comment on column staging.files.suppressed is 'rows that were left out because their users are erased';
+comment on column staging.files.erasures is 'staging.erasures_known() when the file was loaded';
 
 -- The counts of a snapshot, and whether it is state(k).
 create type staging.counts as (

@@ -22,6 +22,7 @@ create table if not exists public.training_sets (
     file_writer text not null,
     package_version text not null,
     built_at timestamptz not null default now(),
+    erased_at timestamptz,
     primary key (as_of, horizon_months, revision),
     check (eligible = positive + negative + unknown)
 );
@@ -34,6 +35,8 @@ comment on column public.training_sets.unknown is
 'eligible users whose label was not delivered for label_as_of: they are not in the set';
 comment on column public.training_sets.sources is
 'the snapshots that were read: as_of, table_name, and the ledger''s revision and checksum';
+comment on column public.training_sets.erased_at is
+'when a user who was delivered for as_of was erased; NULL: no one was';
 comment on column public.training_sets.content_sha256 is
 'of the rows as PostgreSQL''s CSV, without a header and sorted by user_id: it does not depend on what wrote the file';
 
@@ -58,11 +61,12 @@ select
             and newest.snapshot_checksum is distinct from used.checksum
             and (newest.as_of = built.as_of or used.as_of is not null)
         order by 1
-    ) as restated
+    ) || case when built.erased_at is null then '{}'::text[] else '{built with erased users}' end as restated
 from public.training_sets as built;
 
 comment on column public.training_sets_status.restated is
-'the set''s sources that were restated since; empty: the set can be built again with the same rows';
+'the set''s sources that were restated since, and whether it has users who are erased now; empty: the set
+can be built again with the same rows';
 {% if label %}
 create or replace function staging.record_training_set(
     month date, horizon integer, names text[], content text, file text, writer text

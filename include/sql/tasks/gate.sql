@@ -95,7 +95,7 @@ select
     staging.builds_of(month.as_of) as builds,
     (select is_current from base) as is_current,
     (
-        select earlier.delivered from public.current_deliveries as earlier
+        select earlier.delivered - earlier.suppressed from public.current_deliveries as earlier
         where earlier.as_of = month.previous and earlier.table_name = '{{ root.name }}'
     ) as users_before,
     -- users that the previous month delivered and this one does not
