@@ -8,14 +8,14 @@ SHELL := /bin/bash
 PYTHON ?= python3
 UV := .local/uv/bin/uv
 COMPILE = $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-header
-export DELIVERIES USERS PEERS ONLY HISTORY SCHEDULER BESIDE AS_OF HORIZON OUT FOLDER MONTH
+export DELIVERIES USERS PEERS ONLY HISTORY SCHEDULER BESIDE AS_OF HORIZON OUT FOLDER MONTH USERS_FILE REASON
 export PYTHONDONTWRITEBYTECODE :=
 
 WITH_SERVER = .venv/bin/python tools/embedded.py run
 # one more than there are processors: much of a system test is waiting for a scheduler
 PYTEST = .venv/bin/python -m pytest -n $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1) --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 
-.PHONY: help setup run test test-fast extras test-extras ui psql verify training-set manifest archive restore bench sql schema check-tables docs env deploy-check lint lock sample screenshots clean
+.PHONY: help setup run test test-fast extras test-extras ui psql verify erase readmit training-set manifest archive restore bench sql schema check-tables docs env deploy-check lint lock sample screenshots clean
 
 help: ## print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -45,6 +45,12 @@ psql: setup ## open psql on the data (of DELIVERIES=folder); for scripts: `make 
 
 verify: setup ## compare snapshots with the ledger, live with the newest one, and the archive (of DELIVERIES=folder)
 	@$(WITH_SERVER) --needs data -- bash -c '. ./env.sh && exec python tools/verify.py'
+
+erase: setup ## erase users: USERS_FILE=ids.txt (one per line) REASON='request 17' [YES=1] (docs/erasure.md)
+	@$(WITH_SERVER) --needs data -- bash -c '. ./env.sh && exec python tools/erase.py "$$USERS_FILE" "$$REASON" $(if $(YES),--yes) $(ARGS)'
+
+readmit: setup ## let erased users be loaded again: USERS_FILE=ids.txt REASON='new contract' (docs/erasure.md)
+	@$(WITH_SERVER) --needs data -- bash -c '. ./env.sh && exec python tools/readmit.py "$$USERS_FILE" "$$REASON"'
 
 training-set: setup ## write a training set to a Parquet file: AS_OF=2024-01-31 OUT=file.parquet [HORIZON=1] (docs/training.md)
 	@$(WITH_SERVER) --needs data -- bash -c '. ./env.sh && exec python tools/training_set.py "$$AS_OF" "$${HORIZON:-1}" "$$OUT"'

@@ -4,9 +4,10 @@
     python tools/embedded.py psql                                                       open psql on the data
     python tools/embedded.py hold PID                                                   keep it up while PID lives
 
-All of them set two connections, unless they are already set. The data's database is `streamflow`; another folder of
-deliveries (DELIVERIES or AIRFLOW_CONN_STREAMFLOW_FS) gets its own. The metadata's database is `airflow` by default; any
-other is a copy of it, with its current variables and connections. `hold` prints the connections as shell exports.
+All of them set connections, unless they are already set. The data's database is `streamflow`; another folder of
+deliveries (DELIVERIES or AIRFLOW_CONN_STREAMFLOW_FS) gets its own. With it comes the key that hashes erased users, which
+is made once per checkout. The metadata's database is `airflow` by default; any other is a copy of it, with its current
+variables and connections. `hold` prints the connections as shell exports.
 
 The exit code is 2, and no database is created, if the folder does not exist, has no month folders (--needs months), or
 was never loaded (--needs data, psql).
@@ -19,6 +20,7 @@ import json
 import logging
 import os
 import re
+import secrets
 import shlex
 import signal
 import subprocess
@@ -36,6 +38,7 @@ from streamflow import month_folder
 
 DATA = ROOT / ".local" / "postgres"
 DEFAULT_DELIVERIES = ROOT / "include" / "data"
+ERASURE_KEY = ROOT / ".local" / "erasure_key"
 SETTINGS = {
     "max_connections": "200",
     "shared_buffers": "256MB",
@@ -194,7 +197,29 @@ def exports(server: Any, folder: Path, metadata: str = "airflow") -> dict[str, s
             copy_settings(server, template, metadata)
     if not os.environ.get("AIRFLOW_CONN_STREAMFLOW_DB"):
         wanted["AIRFLOW_CONN_STREAMFLOW_DB"] = uri(server, database_name(folder))
+        if not os.environ.get("AIRFLOW_CONN_STREAMFLOW_ERASURE_KEY"):
+            connection = {"conn_type": "generic", "password": erasure_key()}
+            wanted["AIRFLOW_CONN_STREAMFLOW_ERASURE_KEY"] = json.dumps(connection)
     return wanted
+
+
+def erasure_key(path: Path = ERASURE_KEY) -> str:
+    """Return the key with which this checkout's databases hash erased users; the first call makes it.
+
+    Args:
+        path: its file, readable only by its owner.
+    """
+    if not path.exists():
+        made = path.with_name(f".{path.name}.{os.getpid()}")
+        with os.fdopen(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(secrets.token_hex(32))
+        try:
+            os.link(made, path)  # complete from the beginning; fails if another process was first
+        except FileExistsError:
+            pass
+        finally:
+            made.unlink()
+    return path.read_text()
 
 
 def copy_settings(server: Any, source: str, target: str) -> None:

@@ -84,6 +84,11 @@ class Approval(NamedTuple):
         """Return it as ``seal`` writes it to the ledger."""
         return {"by": self.by, "at": self.at.isoformat(), "why": self.why}
 
+    @classmethod
+    def from_xcom(cls, said: dict[str, str]) -> Approval:
+        """Return what :meth:`as_xcom` has returned as an approval again."""
+        return cls(said["by"], dt.datetime.fromisoformat(said["at"]), said["why"])
+
 
 def can_ask(context: Any) -> bool:
     """Return whether a person can be asked: not if the setting is off, and not under ``airflow dags test``."""
@@ -140,20 +145,26 @@ def ask(context: Any, as_of: str, needed: DecisionNeeded, builds: str) -> NoRetu
     )
 
 
-def read_answer(event: dict[str, Any]) -> Approval:
+def read_answer(
+    event: dict[str, Any],
+    rejected: str = f"correct the files and {RUN_AGAIN}.",
+    unanswered: str = f"{RUN_AGAIN}. It asks again.",
+) -> Approval:
     """Return a person's approval.
 
     Args:
         event: the answer as Airflow passes it on.
+        rejected: what to do after a rejection.
+        unanswered: what to do if no one has answered.
 
     Raises:
-        Refusal: if the month was rejected, or if no one has answered in time.
+        Refusal: if a person has rejected it, or if no one has answered in time.
     """
     if "error" in event:
         raise Refusal(
             "No one has answered in time (AIRFLOW__STREAMFLOW__APPROVAL_TIMEOUT).",
             "Nothing was written.",
-            to_do=f"{RUN_AGAIN}. It asks again.",
+            to_do=unanswered,
         )
     user, answered = event["responded_by_user"] or {}, event["responded_at"]
     by = printable(user.get("name") or user.get("id") or "unknown")
@@ -162,7 +173,7 @@ def read_answer(event: dict[str, Any]) -> Approval:
         raise Refusal(
             f"Rejected by {by}: {why or 'no reason given'}",
             "Nothing was written.",
-            to_do=f"correct the files and {RUN_AGAIN}.",
+            to_do=rejected,
         )
     return Approval(by, dt.datetime.fromisoformat(answered) if isinstance(answered, str) else answered, why)
 

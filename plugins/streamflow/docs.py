@@ -125,3 +125,23 @@ RETENTION = (
     "Reads the months that are older than the newest `keep_months` ones back from the archive again, and drops them "
     "from the database. Skipped without that setting. XCom: the months."
 )
+
+ERASE_DAG = f"""
+### Erase users
+
+`plan → approve → erase`. Removes the users in the param **user_ids** from live, every sealed month, and staging, and from
+what the package has written elsewhere. Deliveries leave them out from then on. Nothing is removed before a person has
+approved the plan (*Required Actions*); it cannot be undone.
+
+Airflow keeps the params of a run: name a file in the deliveries' folder rather than the ids themselves. By hand:
+`make erase`. What it reaches and what it does not: `docs/erasure.md`.
+
+This is StreamFlow's package {__version__}.
+"""
+ERASE_PLAN = "Counts what would be removed, per month and table. Read-only. XCom: numbers only."
+ERASE_APPROVE = "Asks a person (*Required Actions*). A rejection fails the run, and nothing is erased."
+ERASE = (
+    "Erases the users, one transaction per month, oldest first; if it is interrupted, it goes on where it was. Then "
+    "deletes the reports, XComs, and training sets that named them, and lists the logs and delivered files that still "
+    "do. XCom: numbers and file names."
+)

@@ -19,6 +19,7 @@ from streamflow.bad_cells import BadCell, find_bad_cells, write_bad_cells
 from streamflow.cells import has_odd
 from streamflow.compressed import check_whole_first
 from streamflow.delivery import DeliveredFile, Delivery, delivery_at
+from streamflow.erased import leave_out
 from streamflow.forms import as_csv
 from streamflow.header import MAX_HEADER, read_header
 from streamflow.lines import MAX_LINE, EndlessLine, has_misquoted, whole_lines
@@ -27,7 +28,7 @@ from streamflow.manifest import NAME as MANIFEST
 from streamflow.manifest import BadManifest, Entry
 from streamflow.places import without_credentials
 from streamflow.plain import printable
-from streamflow.refusal import RUN_AGAIN, Refusal, ends_task
+from streamflow.refusal import RUN_AGAIN, Refusal, count, ends_task
 from streamflow.tables import Table
 
 _BLOCK = 1 << 16  # bytes per read: small enough that the server is still busy while the next block is checked
@@ -52,11 +53,13 @@ class LoadCsvOperator(BaseOperator):
         fs_conn_id: connection whose path holds the month folders.
 
     Returns (XCom):
-        ``file``, ``rows``, ``bytes``, ``sha256``, ``not_delivered`` and ``unknown`` columns.
+        ``file``, ``rows`` of the file, ``suppressed`` rows of erased users, ``bytes``, ``sha256``, ``not_delivered``
+        and ``unknown`` columns.
 
     Raises:
         TaskRefused: if the file is missing, exists in two forms, is not the one that the manifest names, or is not a
-            file of this table; if the store does not let us read it. Not retried.
+            file of this table; if the store does not let us read it; if users are erased and the key is missing, or
+            erased users must not be delivered. Not retried.
         TaskNotYet: if the file changed while it was read, or the store cannot be reached; retried.
     """
 
@@ -183,12 +186,16 @@ class LoadCsvOperator(BaseOperator):
                     "delivered": rows,
                 },
             )
+            suppressed = leave_out(cursor, self.as_of, self.table, name)
             cursor.execute("select staging.analyze_staged(%s, %s)", (self.as_of, self.table.name))
             connection.commit()
         self.log.info("%s: %d rows, %d bytes into staging.%s.", name, rows, file.bytes, staged)
+        if suppressed:
+            self.log.warning("%s: %s of erased users left out.", name, count(suppressed, "row"))
         return {
             "file": name,
             "rows": rows,
+            "suppressed": suppressed,
             "bytes": file.bytes,
             "sha256": digest.hexdigest(),
             "not_delivered": not_delivered,

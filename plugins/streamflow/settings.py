@@ -17,6 +17,7 @@ from streamflow.refusal import RETRY_POLICY, RUN_AGAIN, Refusal
 SECTION = "streamflow"
 FIRST_MONTH = "2024-01"  # if the variable is not set
 SAMPLES = 5  # values shown per finding
+LEAVE_OUT, REFUSE = "leave_out", "refuse"  # what happens to erased users who are delivered
 
 
 def first_month() -> str:
@@ -107,8 +108,29 @@ def max_file_bytes() -> int:
 
 
 def shows_values() -> bool:
-    """Whether logs, XComs, and reports may show a few of the delivered values."""
-    return conf.getboolean(SECTION, "show_values", fallback=True)
+    """Whether logs, XComs, and reports may show a few of the delivered values.
+
+    Off by default: they are values of real people, seen by more people than the tables, and kept where an erasure
+    cannot reach. ``env.sh``, for one person's machine, turns it on.
+    """
+    return conf.getboolean(SECTION, "show_values", fallback=False)
+
+
+def erased_users() -> str:
+    """What happens if a file has rows of erased users: ``leave_out`` (they are not loaded) or ``refuse`` (nothing is).
+
+    Raises:
+        Refusal: if the setting has another value.
+    """
+    said = conf.get(SECTION, "erased_users", fallback=LEAVE_OUT)
+    if said not in (LEAVE_OUT, REFUSE):
+        raise Refusal(
+            "The setting [streamflow] erased_users (AIRFLOW__STREAMFLOW__ERASED_USERS) is not valid.",
+            f"Expected {LEAVE_OUT} or {REFUSE}.",
+            f"Found {show(said)}.",
+            to_do=f"set it to one of them, then {RUN_AGAIN}",
+        )
+    return said
 
 
 def reports_folder() -> Path:

@@ -1,0 +1,276 @@
+"""Erases users: what it would remove, the erasure itself, month by month, and a user's readmission."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from contextlib import closing
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+from airflow.providers.postgres.hooks.postgres import PostgresHook
+
+from streamflow.approval import Approval
+from streamflow.erased import assert_same_key, read_key
+from streamflow.load import open_delivered
+from streamflow.plain import LONGEST, as_cell, printable
+from streamflow.refusal import Refusal, count
+from streamflow.tables import TABLES
+from streamflow.templating import render
+
+log = logging.getLogger(__name__)
+
+_QUOTED = 6  # ids with fewer characters are looked for in quotes only: they are part of other words
+
+_ROWS = """
+select as_of::text, table_name, inserted + updated + unchanged + carried_forward from staging.count_erased(%s)
+"""
+_OTHER_KEYS = "select distinct key_fingerprint from public.erasures"
+_RECORD = "select staging.record_erasure(%s, %s, %s, %s, %s)"
+_MONTHS = """
+select distinct as_of::text from public.erasure_months where erasure_id = %s and erased_at is null order by as_of
+"""
+_TOUCHED = "select distinct as_of::text from public.erasure_months where erasure_id = %s order by as_of"
+_ERASE_MONTH = "select staging.erase_month(%s, %s, %s)"
+_FINISH = "select run_id, table_name from staging.finish_erasure(%s, %s, %s)"
+_READMIT = "select users, from_as_of::text from staging.readmit(%s, %s, %s, %s)"
+
+
+class Plan(NamedTuple):
+    """What an erasure would remove. It names no user.
+
+    Attributes:
+        users: how many users.
+        unknown: how many of them have no row in any snapshot.
+        rows: rows to remove, by month and table.
+        hash_of_list: tells whether the users are still the same when the plan was approved.
+    """
+
+    users: int
+    unknown: int
+    rows: dict[str, dict[str, int]]
+    hash_of_list: str
+
+    @property
+    def lines(self) -> list[str]:
+        """The plan in words: a line per month."""
+        total = sum(sum(tables.values()) for tables in self.rows.values())
+        said = [
+            f"{count(self.users, 'user')}: {count(total, 'row')} in {count(len(self.rows), 'sealed month')} would be "
+            "erased."
+        ]
+        if self.unknown:
+            said.append(
+                f"{self.unknown} of them {'has' if self.unknown == 1 else 'have'} no rows; "
+                "later deliveries leave them out too."
+            )
+        for as_of, tables in self.rows.items():
+            said.append(f"  - {as_of}: {', '.join(f'{name} {rows:,}' for name, rows in tables.items())}")
+        return said
+
+
+class Erased(NamedTuple):
+    """What an erasure has removed. It names no user.
+
+    Attributes:
+        erasure_id: of its rows in ``public.erasures``; empty if there was nothing to erase.
+        users: how many users.
+        rows: rows removed by this run, by month; an interrupted erasure removed others before.
+        months: the months that the erasure has changed, of all its runs.
+        validations: run and table of the validations whose results named them.
+    """
+
+    erasure_id: str
+    users: int
+    rows: dict[str, int]
+    months: list[str]
+    validations: list[tuple[str, str]]
+
+
+def plan(conn_id: str, users: list[str]) -> Plan:
+    """Return what an erasure would remove. Read-only.
+
+    Args:
+        conn_id: connection of the database.
+        users: their ids.
+
+    Raises:
+        Refusal: if there is no key, or another one than that of earlier erasures.
+    """
+    key = read_key()
+    rows: dict[str, dict[str, int]] = defaultdict(dict)
+    with closing(_connect(conn_id)) as connection, connection.cursor() as cursor:
+        assert_same_key(key, [fingerprint for (fingerprint,) in cursor.execute(_OTHER_KEYS).fetchall()])
+        for as_of, table, number in cursor.execute(_ROWS, (users,)).fetchall():
+            rows[as_of][table] = number
+        (unknown,) = cursor.execute(render("parts/unknown_users.sql"), {"users": users}).fetchone()
+    in_order = {as_of: {name: tables[name] for name in TABLES if name in tables} for as_of, tables in rows.items()}
+    return Plan(len(users), unknown, in_order, key.hash_of_list(users))
+
+
+def erase(conn_id: str, users: list[str], approval: Approval, run_id: str) -> Erased:
+    """Erase users from live, snapshots, staging, and the logs in the database.
+
+    First it records who is erased, so that no delivery brings them back meanwhile; then each month is a transaction of
+    its own, oldest first. It can be interrupted at any point: started again with the same users, it goes on.
+
+    Args:
+        conn_id: connection of the database.
+        users: their ids.
+        approval: who has approved it, when, and why; the reason goes to the ledger.
+        run_id: what the ledger calls this run.
+
+    Raises:
+        Refusal: if there is no reason, if the reason names one of the users, or if there is no key or another one.
+        psycopg.errors.RaiseException: if an erasure of other users was interrupted.
+    """
+    if not approval.why.strip():
+        raise Refusal("An erasure needs a reason.", to_do="give one: it goes to the ledger, so it must name no user")
+    if any(term in approval.why or term in approval.by for term in terms_of(users)):
+        raise Refusal(
+            "The reason, or who approves it, names one of the users.",
+            "Both are kept in the ledger.",
+            "Nothing was erased.",
+            to_do="give a reason that names no one, such as the number of the request",
+        )
+    key = read_key()
+    rows: dict[str, int] = {}
+    with closing(_connect(conn_id)) as connection, connection.cursor() as cursor:
+        recorded = (
+            users,
+            [key.hash(user) for user in users],
+            key.fingerprint,
+            json.dumps(approval.as_xcom()),
+            run_id,
+        )
+        (erasure,) = cursor.execute(_RECORD, recorded).fetchone()
+        connection.commit()
+        if erasure is None:
+            return Erased("", len(users), {}, [], [])
+        for (as_of,) in cursor.execute(_MONTHS, (erasure,)).fetchall():
+            rows[as_of] = _erase_month(cursor, erasure, as_of, users)
+            connection.commit()
+            log.info("%s: %s erased.", as_of, count(rows[as_of], "row"))
+        months = [as_of for (as_of,) in cursor.execute(_TOUCHED, (erasure,)).fetchall()]
+        validations = cursor.execute(_FINISH, (erasure, users, terms_of(users))).fetchall()
+        connection.commit()
+    return Erased(str(erasure), len(users), rows, months, validations)
+
+
+def _erase_month(cursor: Any, erasure: Any, as_of: str, users: list[str]) -> int:
+    """Erase users from a sealed month, wherever its snapshots are kept; return how many rows were removed.
+
+    The caller commits.
+    """
+    (rows,) = cursor.execute(_ERASE_MONTH, (erasure, as_of, users)).fetchone()
+    return rows
+
+
+def readmit(conn_id: str, users: list[str], by: str, why: str) -> tuple[int, str]:
+    """Let erased users be loaded again, from the month after the newest sealed one.
+
+    Args:
+        conn_id: connection of the database.
+        users: their ids.
+        by: who decides it.
+        why: the reason; it is kept beside the erasure, so it must name no user.
+
+    Returns:
+        How many of them were erased, and the first month that may have them (``YYYY-MM-DD``).
+
+    Raises:
+        Refusal: if the reason names one of the users, or if there is no key.
+        psycopg.errors.RaiseException: if there is no reason, if the key is another one, or if an erasure has not ended.
+    """
+    if any(term in why or term in by for term in terms_of(users)):
+        raise Refusal(
+            "The reason, or who decides it, names one of the users.",
+            "Both are kept in the database.",
+            "No one was readmitted.",
+            to_do="give a reason that names no one, such as the number of the request",
+        )
+    key = read_key()
+    with closing(_connect(conn_id)) as connection, connection.cursor() as cursor:
+        hashes = [key.hash(user) for user in users]
+        readmitted, from_as_of = cursor.execute(_READMIT, (hashes, key.fingerprint, by, why)).fetchone()
+        connection.commit()
+    return readmitted, from_as_of
+
+
+def users_of(said: str | Iterable[str], root: Path) -> list[str]:
+    """Return the users to erase, each once.
+
+    Args:
+        said: a list of ids, or the path of a file below ``root`` with one id per line.
+        root: the deliveries' folder.
+
+    Raises:
+        Refusal: if there is none, or if the file cannot be read.
+    """
+    if not isinstance(said, str):
+        return _checked(said, "user_ids")
+    if not said.strip():
+        return _checked([], "user_ids")
+    path = root / said.strip()
+    try:
+        with open_delivered(root, path) as file:
+            return read_users(file, path.name)
+    except OSError as error:
+        raise Refusal(
+            f"{path} cannot be read: {error.strerror}.",
+            "Expected a list of user_ids, or a file in the deliveries' folder with one user_id per line.",
+            to_do="name such a file in user_ids, by its path below that folder",
+        ) from None
+
+
+def read_users(file: IO[bytes], name: str) -> list[str]:
+    """Return the users in a file with one id per line, each once; the first line may be ``user_id``.
+
+    Args:
+        file: the file, opened in binary mode.
+        name: what to call it in messages.
+
+    Raises:
+        Refusal: if it is not UTF-8, or has no id.
+    """
+    try:
+        lines = [line.removesuffix("\r") for line in file.read().decode("utf-8-sig").split("\n")]
+    except UnicodeDecodeError:
+        raise Refusal(f"{name}: expected UTF-8 text.", to_do="export the file as UTF-8") from None
+    return _checked(lines[1:] if lines[:1] == ["user_id"] else lines, name)
+
+
+def _checked(users: Iterable[str], name: str) -> list[str]:
+    found = [*dict.fromkeys(user for user in map(str, users) if user.strip())]
+    if any("\0" in user for user in found):
+        raise Refusal(f"{name}: a user_id has a NUL character, which no user_id can have.", to_do="correct the list")
+    if not found:
+        raise Refusal(f"{name} names no user.", "Expected one user_id per line.", to_do="list the user_ids to erase")
+    return found
+
+
+def terms_of(users: Iterable[str]) -> list[str]:
+    """Return the texts by which logs and reports may name users: as they are, cut, escaped, and in JSON.
+
+    A short id is looked for in quotes only, as logs show it.
+    """
+    terms: set[str] = set()
+    for user in users:
+        cut = user[:LONGEST]
+        if len(user) >= _QUOTED and re.fullmatch(r"[\w.@:-]+", cut, re.ASCII):  # the same however it is written
+            terms.add(cut)
+            continue
+        quoted = {repr(cut), json.dumps(user), json.dumps(user, ensure_ascii=False)}
+        terms |= quoted | {json.dumps(one, ensure_ascii=False)[1:-1] for one in quoted}
+        if len(user) >= _QUOTED:
+            terms |= {cut, repr(cut)[1:-1], printable(cut), as_cell(cut), json.dumps(cut)[1:-1]}
+    return sorted(terms)
+
+
+def _connect(conn_id: str) -> Any:
+    """Return a connection of psycopg's; the hook promises less."""
+    connection: Any = PostgresHook(conn_id).get_conn()
+    return connection
