@@ -5,8 +5,8 @@
     python tools/embedded.py hold PID                                                   keep it up while PID lives
 
 All of them set connections, unless they are already set. The data's database is `streamflow`; another folder of
-deliveries (DELIVERIES or AIRFLOW_CONN_STREAMFLOW_FS) gets its own. With it comes the key that hashes erased users, which
-is made once per checkout. The metadata's database is `airflow` by default; any other is a copy of it, with its current
+deliveries (DELIVERIES or AIRFLOW_CONN_STREAMFLOW_FS) gets its own. With it comes the key that hashes erased users,
+made once per checkout. The metadata's database is `airflow` by default; any other is a copy of it, with its current
 variables and connections. `hold` prints the connections as shell exports.
 
 The exit code is 2, and no database is created, if the folder does not exist, has no month folders (--needs months), or

@@ -60,9 +60,7 @@ def main(args: list[str]) -> int:
         print(*remove_traces("streamflow_db", "streamflow_fs", users).lines, sep="\n")
         if erased.validations:
             runs = ", ".join(sorted({f"{run} {table}.validate" for run, table in erased.validations}))
-            print(
-                f"XComs of these tasks may quote values of theirs; only the DAG streamflow_erase deletes them: {runs}."
-            )
+            print(f"XComs of these tasks may quote them, and only the DAG streamflow_erase deletes those: {runs}.")
     except EOFError:
         print("\nNothing was erased.", file=sys.stderr)
         return 1

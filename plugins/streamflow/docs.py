@@ -129,9 +129,9 @@ RETENTION = (
 ERASE_DAG = f"""
 ### Erase users
 
-`plan → approve → erase`. Removes the users in the param **user_ids** from live, every sealed month, and staging, and from
-what the package has written elsewhere. Deliveries leave them out from then on. Nothing is removed before a person has
-approved the plan (*Required Actions*); it cannot be undone.
+`plan → approve → erase`. Removes the users in the param **user_ids** from live, every sealed month, and staging, and
+from what the package has written elsewhere. Deliveries leave them out from then on. Nothing is removed before a person
+has approved the plan (*Required Actions*); it cannot be undone.
 
 Airflow keeps the params of a run: name a file in the deliveries' folder rather than the ids themselves. By hand:
 `make erase`. What it reaches and what it does not: `docs/erasure.md`.

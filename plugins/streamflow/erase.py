@@ -58,10 +58,8 @@ class Plan(NamedTuple):
     def lines(self) -> list[str]:
         """The plan in words: a line per month."""
         total = sum(sum(tables.values()) for tables in self.rows.values())
-        said = [
-            f"{count(self.users, 'user')}: {count(total, 'row')} in {count(len(self.rows), 'sealed month')} would be "
-            "erased."
-        ]
+        months = count(len(self.rows), "sealed month")
+        said = [f"{count(self.users, 'user')}: {count(total, 'row')} in {months} would be erased."]
         if self.unknown:
             said.append(
                 f"{self.unknown} of them {'has' if self.unknown == 1 else 'have'} no rows; "

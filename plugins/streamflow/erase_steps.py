@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -134,5 +133,5 @@ class EraseOperator(_ErasureOperator):
         if erased.months:
             context["outlet_events"][SEALED_MONTH].add_partitions(erased.months)
         else:
-            self.outlets: Sequence[Any] = []  # Airflow adds an event without a key to an outlet that got no partition
+            self.outlets = []  # Airflow adds an event without a key to an outlet that got no partition
         return {"rows": erased.rows, "left": left.lines}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import html
 import io
-import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -133,7 +132,7 @@ def _sets_with(folder: Path, users: list[str]) -> Iterator[Path]:
 def _delivered_with(root: Path, users: list[str]) -> Iterator[tuple[str, int]]:
     """Yield each delivered file with rows of some users, and how many; -1 if it cannot be read."""
     pattern = re.compile(month_folder.as_regex(settings.month_folder()))
-    for name in sorted(name for name in os.listdir(root) if pattern.fullmatch(name) and (root / name).is_dir()):
+    for name in sorted(one.name for one in root.iterdir() if pattern.fullmatch(one.name) and one.is_dir()):
         for table in TABLES.values():
             for file_name in delivered_names(root / name, table.file_name):
                 path = root / name / file_name

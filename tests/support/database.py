@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from streamflow.erased import leave_out
 from streamflow.months import Month
 from streamflow.tables import TABLES, Table, tables_of
 from streamflow.templating import last_row, render_task
@@ -157,6 +158,7 @@ class Database:
                     "delivered": delivered,
                 },
             )
+            leave_out(cursor, as_of, shape, f"{table}.csv")
         if is_validated:
             self.mark_validated(as_of, table, content)
 

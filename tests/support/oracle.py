@@ -95,6 +95,21 @@ class Ledger:
                     earlier = [rows for j, rows in by_month.items() if j < k]
                     known.append((k, table, len(known) + 1, file, *_counts(k, rows, earlier[-1] if earlier else None)))
 
+    def erase(self, before: States, after: States) -> None:
+        """Add what an erasure adds: a revision, counted again, for each snapshot that has lost a row.
+
+        Args:
+            before: the states with the users.
+            after: the states without them.
+        """
+        for table, by_month in after.items():
+            for k, rows in by_month.items():
+                if len(rows) < len(before[table][k]):
+                    known = self.revisions[k, table]
+                    earlier = [rows for j, rows in by_month.items() if j < k]
+                    counted = _counts(k, rows, earlier[-1] if earlier else None)
+                    known.append((k, table, len(known) + 1, known[-1][3], *counted))
+
     def rows(self) -> list[Revision]:
         """All revisions, sorted."""
         return sorted(one for known in self.revisions.values() for one in known)

@@ -30,5 +30,5 @@ select
     (select jsonb_build_object('as_of', as_of, 'delivered', delivered, 'profile', profile) from before) as before
 from staging.files as file
 cross join staging.assert_run_owns_month(date '{{ as_of }}', {{ run_id | literal }})
-cross join staging.assert_no_erasure_since(date '{{ as_of }}')
+cross join staging.assert_no_erasure_since(date '{{ as_of }}', '{{ task.table.name }}')
 where file.as_of = date '{{ as_of }}' and file.table_name = '{{ task.table.name }}';

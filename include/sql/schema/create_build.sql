@@ -17,7 +17,7 @@ begin
     where file.as_of = month and file.table_name = create_build.table_name
     for update;
     perform staging.assert_run_owns_month(month, run);
-    perform staging.assert_no_erasure_since(month);
+    perform staging.assert_no_erasure_since(month, table_name);
     with
     sealed as (
         select * from public.current_deliveries

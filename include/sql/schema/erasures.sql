@@ -56,8 +56,9 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
     select count(*) + count(readmitted_at) from public.erasures
 $$;
 
--- Stops a month while an erasure has not ended, and if one was recorded after the month's files were loaded.
-create or replace function staging.assert_no_erasure_since(month date) returns void
+-- Stops a month while an erasure has not ended, and if one was recorded after the month's files, or the file of one
+-- table, were loaded.
+create or replace function staging.assert_no_erasure_since(month date, of_table text default null) returns void
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
     perform staging.assert_true(
@@ -69,7 +70,9 @@ begin
     perform staging.assert_true(
         not exists (
             select from staging.files as file
-            where file.as_of = month and file.erasures <> staging.erasures_known()
+            where
+                file.as_of = month and file.table_name = coalesce(of_table, file.table_name)
+                and file.erasures <> staging.erasures_known()
         ),
         format(
             E'users were erased or readmitted after the files of %s were loaded.\n'

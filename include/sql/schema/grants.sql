@@ -73,7 +73,7 @@ begin
             {%- endif %}
             staging.drop_month(date, text),
             staging.erasures_known(),
-            staging.assert_no_erasure_since(date),
+            staging.assert_no_erasure_since(date, text),
             staging.suppress(date, text, text[]),
             staging.count_erased(text[]),
             staging.record_erasure(text[], bytea[], text, jsonb, text),
