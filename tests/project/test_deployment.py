@@ -78,6 +78,7 @@ def test_each_secret_goes_only_where_it_is_needed(services):
     assert holders("AIRFLOW_UI_PASSWORD") == {"api-server"}
     assert holders("STREAMFLOW_READER_PASSWORD") == {"init", "api-server"}  # which shows the pages on months
     assert holders("STREAMFLOW_INGEST_PASSWORD") == RUNS_TASKS | {"init"}
+    assert holders("STREAMFLOW_ERASURE_KEY") == RUNS_TASKS
     assert holders("REDIS_PASSWORD") == airflow | {"redis"}
     for name in ("AIRFLOW_FERNET_KEY", "AIRFLOW_JWT_SECRET", "AIRFLOW_API_SECRET", "AIRFLOW_DB_PASSWORD"):
         assert holders(name) == airflow
@@ -162,14 +163,16 @@ def test_astro_settings_have_the_keys_that_its_cli_reads(astro):
 
 
 def test_what_the_dag_asks_for_is_configured(astro):
-    dag = (ROOT / "dags" / "streamflow_monthly_ingest.py").read_text()
+    asks = (ROOT / "dags" / "streamflow_monthly_ingest.py", ROOT / "plugins" / "streamflow" / "erased.py")
+    code = "".join(path.read_text() for path in asks)
     for connection in astro["connections"]:
-        assert f'"{connection["conn_id"]}"' in dag
+        assert f'"{connection["conn_id"]}"' in code
     assert astro["variables"] == [{"variable_name": "streamflow_first_month", "variable_value": settings.FIRST_MONTH}]
 
 
-def test_whatever_a_deployment_can_set_reaches_what_runs_tasks(services):
+def test_whatever_a_deployment_can_set_reaches_what_runs_tasks(services, monkeypatch):
     """Each name in section [streamflow], as the package reads it."""
+    monkeypatch.delenv("AIRFLOW__STREAMFLOW__SHOW_VALUES")  # which the tests turn on
     read = re.findall(r'\(SECTION, "(\w+)"', (ROOT / "plugins" / "streamflow" / "settings.py").read_text())
     assert len(read) > 7
     for name in RUNS_TASKS:
