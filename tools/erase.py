@@ -53,10 +53,7 @@ def main(args: list[str]) -> int:
         now = dt.datetime.now(dt.UTC)
         run_id = f"make_erase__{now:%Y-%m-%dT%H:%M:%S}"
         erased = erase("streamflow_db", users, Approval(getpass.getuser(), now, reason), run_id)
-        if erased.erasure_id:
-            print(f"Erased: {sum(erased.rows.values()):,} rows of {len(erased.rows)} months.")
-        else:
-            print("They were erased before, and have no rows.")
+        print(*erased.lines, sep="\n")
         print(*remove_traces("streamflow_db", "streamflow_fs", users).lines, sep="\n")
         if erased.validations:
             runs = ", ".join(sorted({f"{run} {table}.validate" for run, table in erased.validations}))

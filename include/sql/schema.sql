@@ -48,6 +48,7 @@ perform staging.add_columns();
 {% include 'schema/count_erased.sql' %}
 {% include 'schema/record_erasure.sql' %}
 {% include 'schema/erase_month.sql' %}
+{% include 'schema/analyze_erased.sql' %}
 {% include 'schema/finish_erasure.sql' %}
 {% include 'schema/readmit.sql' %}
 {% include 'schema/grants.sql' %}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import re
 from collections import defaultdict
 from collections.abc import Iterable
@@ -21,20 +20,19 @@ from streamflow.refusal import Refusal, count
 from streamflow.tables import TABLES
 from streamflow.templating import render
 
-log = logging.getLogger(__name__)
-
 _QUOTED = 6  # ids with fewer characters are looked for in quotes only: they are part of other words
 
 _ROWS = """
 select as_of::text, table_name, inserted + updated + unchanged + carried_forward from staging.count_erased(%s)
 """
 _OTHER_KEYS = "select distinct key_fingerprint from public.erasures"
-_RECORD = "select staging.record_erasure(%s, %s, %s, %s, %s)"
+_RECORD = "select staging.record_erasure(%s, %s, %s, %s, %s, %s)"
 _MONTHS = """
 select distinct as_of::text from public.erasure_months where erasure_id = %s and erased_at is null order by as_of
 """
 _TOUCHED = "select distinct as_of::text from public.erasure_months where erasure_id = %s order by as_of"
 _ERASE_MONTH = "select staging.erase_month(%s, %s, %s)"
+_ANALYZE = "select staging.analyze_erased(%s)"
 _FINISH = "select run_id, table_name from staging.finish_erasure(%s, %s, %s)"
 _READMIT = "select users, from_as_of::text from staging.readmit(%s, %s, %s, %s)"
 
@@ -86,6 +84,17 @@ class Erased(NamedTuple):
     rows: dict[str, int]
     months: list[str]
     validations: list[tuple[str, str]]
+
+    @property
+    def lines(self) -> list[str]:
+        """What was removed, in words."""
+        if not self.erasure_id:
+            return ["They were erased before, and have no rows."]
+        total = sum(self.rows.values())
+        return [
+            f"{count(self.users, 'user')} erased: {count(total, 'row')} in {count(len(self.rows), 'sealed month')}.",
+            *(f"  - {as_of}: {count(rows, 'row')}" for as_of, rows in self.rows.items()),
+        ]
 
 
 def plan(conn_id: str, users: list[str]) -> Plan:
@@ -140,6 +149,7 @@ def erase(conn_id: str, users: list[str], approval: Approval, run_id: str) -> Er
         recorded = (
             users,
             [key.hash(user) for user in users],
+            [key.bucket(user) for user in users],
             key.fingerprint,
             json.dumps(approval.as_xcom()),
             run_id,
@@ -151,8 +161,9 @@ def erase(conn_id: str, users: list[str], approval: Approval, run_id: str) -> Er
         for (as_of,) in cursor.execute(_MONTHS, (erasure,)).fetchall():
             rows[as_of] = _erase_month(cursor, erasure, as_of, users)
             connection.commit()
-            log.info("%s: %s erased.", as_of, count(rows[as_of], "row"))
         months = [as_of for (as_of,) in cursor.execute(_TOUCHED, (erasure,)).fetchall()]
+        cursor.execute(_ANALYZE, (users,))
+        connection.commit()
         validations = cursor.execute(_FINISH, (erasure, users, terms_of(users))).fetchall()
         connection.commit()
     return Erased(str(erasure), len(users), rows, months, validations)

@@ -14,7 +14,7 @@ from streamflow.approval import Approval, can_ask, is_own_approval, read_answer
 from streamflow.erase import erase, plan, users_of
 from streamflow.erased import read_key
 from streamflow.erased_traces import delete_xcoms, remove_traces
-from streamflow.refusal import Refusal, count, ends_task, wrap
+from streamflow.refusal import Refusal, ends_task, wrap
 from streamflow.seal import SEALED_MONTH
 
 _AGAIN = "start the erasure again"
@@ -124,9 +124,8 @@ class EraseOperator(_ErasureOperator):
         approval = Approval.from_xcom(approved | {"why": context["params"]["reason"]})
         erased = erase(self.conn_id, users, approval, context["run_id"])
         delete_xcoms(erased.validations)
-        self.log.info("%s erased, %s.", count(erased.users, "user"), count(sum(erased.rows.values()), "row"))
         left = remove_traces(self.conn_id, self.fs_conn_id, users)
-        for line in (line for said in left.lines for line in wrap(said)):
+        for line in (line for said in (*erased.lines, *left.lines) for line in wrap(said)):
             self.log.info("%s", line)
         if settings.shows_values():
             self.log.warning("AIRFLOW__STREAMFLOW__SHOW_VALUES is on: logs of earlier runs may show values of theirs.")

@@ -19,6 +19,14 @@ def test_a_hash_is_what_anyone_with_the_key_computes():
         assert key.hash(user) == hmac.new(SECRET.encode(), user.encode(), hashlib.sha256).digest()
 
 
+def test_a_bucket_is_what_the_database_computes(database):
+    key = Key(SECRET)
+    for user in ("ann", "Ännä", "a\\b"):
+        assert database.query(
+            "select substring(encode(sha256(%s || convert_to(%s, 'UTF8')), 'hex') for 4)", key.salt, user
+        ) == [(key.bucket(user),)]
+
+
 def test_a_list_is_the_same_in_any_order_and_with_repetitions():
     key = Key(SECRET)
     assert key.hash_of_list(["ann", "bob"]) == key.hash_of_list(["bob", "ann", "bob"])

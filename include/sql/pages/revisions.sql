@@ -22,7 +22,10 @@ select
     sealed_at,
     approved_by,
     approved_at,
-    approval_reason
+    approval_reason,
+    kind,
+    suppressed,
+    erased
 from public.deliveries
 where as_of = $1
 order by table_name, revision;

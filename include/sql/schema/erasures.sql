@@ -8,6 +8,7 @@
 create table if not exists public.erasures (
     erasure_id uuid,
     user_hash bytea,
+    user_bucket text not null,
     key_fingerprint text not null,
     reason text not null check (btrim(reason) <> ''),
     approved_by text not null check (btrim(approved_by) <> ''),
@@ -38,6 +39,8 @@ create table if not exists public.erasure_months (
 
 comment on column public.erasures.user_hash is
 'HMAC-SHA256 of the user_id, with the key of the connection streamflow_erasure_key';
+comment on column public.erasures.user_bucket is
+'4 hex digits of another keyed hash: a load looks only at the users in these buckets';
 comment on column public.erasures.key_fingerprint is
 'of that key: a run with another key would find no erased user, and is stopped';
 comment on column public.erasures.completed_at is

@@ -51,16 +51,6 @@ begin
     delete from staging.builds;
     update staging.files set is_validated = false, warnings = '{}', asks = '{}', erasures = -1;
 
-    -- the planner's statistics keep some of the values that they are of
-    for name in
-        select format('%I.%I', schemaname, tablename) from pg_stats
-        where
-            schemaname = 'public' and attname = 'user_id'
-            and (histogram_bounds::text::text[] && users or most_common_vals::text::text[] && users)
-    loop
-        execute format('analyze %s', name);
-    end loop;
-
     update public.deliveries set warnings = staging.redacted(warnings, terms)
     where staging.quotes(array_to_string(warnings, E'\n'), terms);
     update public.questions set

@@ -76,8 +76,9 @@ begin
             staging.assert_no_erasure_since(date, text),
             staging.suppress(date, text, text[]),
             staging.count_erased(text[]),
-            staging.record_erasure(text[], bytea[], text, jsonb, text),
+            staging.record_erasure(text[], bytea[], text[], text, jsonb, text),
             staging.erase_month(uuid, date, text[]),
+            staging.analyze_erased(text[]),
             staging.finish_erasure(uuid, text[], text[]),
             staging.readmit(bytea[], text, text, text)
         to streamflow_ingest;

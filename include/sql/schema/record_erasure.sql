@@ -1,11 +1,11 @@
 -- Begins an erasure: records who is to be erased, as hashes, and what there is to remove, as numbers. From here on a
 -- delivery leaves the users out, and no month is sealed until the erasure has ended.
 --
--- takes:  the users and their hashes; the key's fingerprint; the approval (by, at, why), without which no one is erased
+-- takes:  the users, their hashes and buckets; the key's fingerprint; the approval (by, at, why), without which no one is erased
 -- leaves: the rows of public.erasures and public.erasure_months; returns the erasure's id: that of an interrupted
 --         erasure of the same users, so that it goes on, or NULL if they are erased already and have no rows
 create or replace function staging.record_erasure(
-    users text[], hashes bytea[], fingerprint text, approval jsonb, run text
+    users text[], hashes bytea[], buckets text[], fingerprint text, approval jsonb, run text
 ) returns uuid
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -22,9 +22,10 @@ begin
     );
     perform staging.assert_true(
         cardinality(users) > 0 and cardinality(users) = cardinality(hashes)
+        and cardinality(users) = cardinality(buckets)
         and array_position(users, null) is null and array_position(hashes, null) is null
         and cardinality(users) = (select count(distinct hash) from unnest(hashes) as hash),
-        'an erasure needs one hash per user', 'start it with make erase, or the DAG streamflow_erase.'
+        'an erasure needs one hash and one bucket per user', 'start it with make erase, or the DAG streamflow_erase.'
     );
     lock table staging.publish_lock in exclusive mode;
     perform staging.assert_true(
@@ -58,10 +59,17 @@ begin
         return null;
     end if;
     insert into public.erasures
-    (erasure_id, user_hash, key_fingerprint, reason, approved_by, approved_at, run_id)
+    (erasure_id, user_hash, user_bucket, key_fingerprint, reason, approved_by, approved_at, run_id)
     select
-        erasure, hash, fingerprint, approval ->> 'why', approval ->> 'by', (approval ->> 'at')::timestamptz, run
-    from unnest(hashes) as hash;
+        erasure,
+        hash,
+        bucket,
+        fingerprint,
+        approval ->> 'why',
+        approval ->> 'by',
+        (approval ->> 'at')::timestamptz,
+        run
+    from unnest(hashes, buckets) as listed (hash, bucket);
     return erasure;
 end
 $$;

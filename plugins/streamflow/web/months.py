@@ -180,12 +180,13 @@ _FIGURES = {
     "delivered": "delivered rows",
     "snapshot_rows": "snapshot rows",
     "carried_forward": "rows carried forward",
+    "suppressed": "rows of erased users left out",
 }
 
 
 def changes_of_revision(before: Row, revision: Row) -> list[str]:
-    """Say what a restatement has changed in the ledger, a short text each."""
-    said = []
+    """Say what a restatement or an erasure has changed in the ledger, a short text each."""
+    said = ["users were erased"] if revision["kind"] == "erasure" else []
     if before["file_sha256"] != revision["file_sha256"]:
         said.append("another file")
     if before["not_delivered"] != revision["not_delivered"]:

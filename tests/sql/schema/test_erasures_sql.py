@@ -10,7 +10,7 @@ from support.database import Database
 from support.sealing import assert_is_denied
 
 APPROVAL = '{"by": "officer", "at": "2026-11-26", "why": "request 17"}'
-RECORD = "select staging.record_erasure(%s, %s, 'key', %s, 'run')"
+RECORD = "select staging.record_erasure(%s, %s, array_fill('b'::text, array[%s]), 'key', %s, 'run')"
 
 
 INGEST_CANNOT = [
@@ -35,7 +35,7 @@ READER_CANNOT = [
     "select from erasures",
     "select from erasure_months",
     "select staging.count_erased('{ann}')",
-    f"select staging.record_erasure('{{ann}}', '{{x}}', 'key', '{APPROVAL}', 'run')",
+    f"select staging.record_erasure('{{ann}}', '{{x}}', '{{b}}', 'key', '{APPROVAL}', 'run')",
     "select staging.erase_month(gen_random_uuid(), '2024-01-31', '{ann}')",
     "select staging.finish_erasure(gen_random_uuid(), '{ann}', '{ann}')",
     "select staging.readmit('{x}', 'key', 'me', 'why')",
@@ -51,7 +51,9 @@ def two_months(january) -> Database:
 
 
 def record(database: Database, *users: str, approval: str = APPROVAL) -> str:
-    ((erasure,),) = database.query(RECORD, [*users], [f"hash of {user}".encode() for user in users], approval)
+    ((erasure,),) = database.query(
+        RECORD, [*users], [f"hash of {user}".encode() for user in users], len(users), approval
+    )
     return erasure
 
 
@@ -74,7 +76,7 @@ def test_ingest_cannot_erase_but_by_the_functions_and_the_reader_not_at_all(two_
 @pytest.mark.parametrize("lacking", ["by", "at", "why"])
 def test_no_one_is_erased_without_an_approval(two_months, lacking):
     approval = APPROVAL.replace(f'"{lacking}"', '"other"')
-    assert_is_refused(two_months, "needs a reason, and a person", RECORD, ["ann"], [b"hash"], approval)
+    assert_is_refused(two_months, "needs a reason, and a person", RECORD, ["ann"], [b"hash"], 1, approval)
     assert two_months.query("select from erasures") == []
 
 
@@ -83,7 +85,7 @@ def test_no_one_is_erased_without_an_approval(two_months, lacking):
     [([], []), (["ann"], []), (["ann", "bob"], [b"one", b"one"]), ([None], [b"one"]), (["ann"], [None])],
 )
 def test_each_user_has_a_hash(two_months, users, hashes):
-    assert_is_refused(two_months, "one hash per user", RECORD, users, hashes, APPROVAL)
+    assert_is_refused(two_months, "one hash and one bucket per user", RECORD, users, hashes, len(users), APPROVAL)
 
 
 def test_the_steps_have_an_order(two_months):
@@ -93,7 +95,7 @@ def test_the_steps_have_an_order(two_months):
     assert_is_refused(two_months, "months before 2024-02-29 are not erased", erase, erasure, FEBRUARY, ["ann"])
     assert_is_refused(two_months, "still have its users", finish, erasure, ["ann"])
     assert_is_refused(two_months, "has 0 rows of these users, not 1", erase, erasure, JANUARY, ["zoe"])
-    assert_is_refused(two_months, "these are other users", RECORD, ["bob"], [b"hash of bob"], APPROVAL)
+    assert_is_refused(two_months, "these are other users", RECORD, ["bob"], [b"hash of bob"], 1, APPROVAL)
     assert two_months.query(erase, erasure, JANUARY, ["ann"]) == [(6,)]
     assert two_months.verify() == []
     assert record(two_months, "ann") == erasure  # it goes on
@@ -102,14 +104,14 @@ def test_the_steps_have_an_order(two_months):
     assert two_months.verify() == []
     two_months.query(finish, erasure, ["ann"])
     assert_is_refused(two_months, "no such erasure", erase, erasure, JANUARY, ["ann"])
-    assert two_months.query(RECORD, ["ann"], [b"hash of ann"], APPROVAL) == [(None,)]  # nothing to do
+    assert two_months.query(RECORD, ["ann"], [b"hash of ann"], 1, APPROVAL) == [(None,)]  # nothing to do
     assert two_months.verify() == []
 
 
 def test_another_fingerprint_is_refused(two_months):
     record(two_months, "zoe")
     statement = RECORD.replace("'key'", "'another'")
-    assert_is_refused(two_months, "another key", statement, ["zoe"], [b"hash of zoe"], APPROVAL)
+    assert_is_refused(two_months, "another key", statement, ["zoe"], [b"hash of zoe"], 1, APPROVAL)
 
 
 def test_an_erasure_waits_for_no_reader_and_a_reader_for_no_erasure(two_months):

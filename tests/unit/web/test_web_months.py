@@ -67,6 +67,7 @@ def test_tables_that_are_not_there_any_more_are_left_out():
 def revision(**more: Any) -> dict[str, Any]:
     """What a revision is compared by."""
     row = {"file_sha256": "a", "not_delivered": [], "delivered": 9, "snapshot_rows": 10, "carried_forward": 1}
+    row |= {"kind": "restatement", "suppressed": 0}
     return row | {"snapshot_checksum": "1", "profile": {"mean": {"x": 1.0}}} | more
 
 
@@ -78,6 +79,11 @@ def test_what_a_restatement_changed():
         "delivered rows: 9 → 1,234",
         "mean of x: 1 → 1.5",
         "rows of the snapshot",
+    ]
+    assert changes_of_revision(revision(), revision(kind="erasure", snapshot_rows=9, suppressed=1)) == [
+        "users were erased",
+        "snapshot rows: 10 → 9",
+        "rows of erased users left out: 0 → 1",
     ]
 
 
