@@ -37,6 +37,7 @@ VALUES = {  # of a user's row, by the column's type; `i` is the user's number, `
 def fill(connection: Any) -> None:
     """Seal the months, each with the same users and other values, and bring live to the newest one."""
     connection.execute(render("schema.sql"))
+    previous = None
     for m in range(MONTHS):
         (as_of,) = connection.execute(
             "select (date '2021-02-01' + make_interval(months => %s))::date - 1", (m,)
@@ -57,18 +58,18 @@ def fill(connection: Any) -> None:
             connection.execute(
                 "insert into public.deliveries (as_of, table_name, revision, file_name, file_bytes, file_sha256, "
                 "not_delivered, delivered, inserted, updated, unchanged, carried_forward, snapshot_rows, "
-                "snapshot_checksum, columns, run_id) select %(as_of)s, %(table)s, 1, 'f', 1, 'f', '{}', rows, "
-                "case when %(m)s = 0 then rows else 0 end, case when %(m)s = 0 then 0 else rows end, 0, 0, rows, "
-                "snapshot_checksum, staging.columns_of(%(table)s), 'bench' from (select snapshot_rows as rows, "
-                "snapshot_checksum from staging.checksum_of(%(partition)s::regclass, %(as_of)s, "
-                "staging.columns_of(%(table)s))) as found",
-                {"as_of": as_of, "table": table.name, "m": m, "partition": partition},
+                "snapshot_checksum, columns, run_id) select %(as_of)s, %(table)s, 1, 'f', 1, 'f', '{}', delivered, "
+                "inserted, updated, delivered - inserted - updated, carried_forward, delivered + carried_forward, "
+                "snapshot_checksum, staging.columns_of(%(table)s), 'bench' "
+                f"from staging.count_{table.name}(%(partition)s::regclass, %(as_of)s, %(previous)s, '{{}}')",
+                {"as_of": as_of, "table": table.name, "partition": partition, "previous": previous},
             )
             if m == MONTHS - 1:
                 connection.execute(
                     f"insert into public.{table.name} select user_id, {', '.join(table.columns)} from {partition}"
                 )
         print(f"{as_of} is filled", flush=True)
+        previous = as_of
     connection.execute("vacuum analyze")
     connection.execute("checkpoint")
 

@@ -120,7 +120,8 @@ begin
         where ledger.revision is not null;  -- its ledger rows may be gone: create_build.sql
 
         if month = (select max(as_of) from public.deliveries where table_name = gone.table_name) then
-            execute format('lock table public.%I in share row exclusive mode', gone.table_name);
+            -- conflicts with upsert's lock, and with no one else's
+            execute format('lock table public.%I in row exclusive mode', gone.table_name);
             execute format('delete from public.%I where user_id = any($1)', gone.table_name) using users;
         end if;
         update public.erasure_months set erased_at = now()

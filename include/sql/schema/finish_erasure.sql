@@ -34,7 +34,7 @@ begin
         'the erasure is not under way, or sealed months still have its users', 'start it again.'
     );
     for name in select tables.table_name from staging.tables() order by place loop
-        execute format('lock table public.%I in share row exclusive mode', name);
+        execute format('lock table public.%I in row exclusive mode', name);
         execute format('delete from public.%I where user_id = any($1)', name) using users;
     end loop;
 
