@@ -33,6 +33,7 @@ def test_a_sample_file_is_staged_row_by_row_and_recorded(database, load, table):
     assert found == {
         "file": f"month_000/{table}.csv",
         "rows": rows,
+        "suppressed": 0,
         "bytes": len(content),
         "sha256": digest,
         "not_delivered": not_delivered,

@@ -1,5 +1,5 @@
--- Makes the planner's statistics forget erased users: they keep some of the ids of each table. Only tables that have one
--- are analyzed, and only that column, by a small sample. Readers do not wait for it, nor does anyone who seals.
+-- Makes the planner's statistics forget erased users: they keep some of the ids of each table. Only tables that have
+-- one are analyzed, and only that column, by a small sample. No reader waits for it, nor does anyone who seals.
 --
 -- takes:  the users, after their rows are gone
 -- leaves: statistics without them

@@ -1,7 +1,8 @@
 -- Begins an erasure: records who is to be erased, as hashes, and what there is to remove, as numbers. From here on a
 -- delivery leaves the users out, and no month is sealed until the erasure has ended.
 --
--- takes:  the users, their hashes and buckets; the key's fingerprint; the approval (by, at, why), without which no one is erased
+-- takes:  the users, their hashes and buckets; the key's fingerprint; the approval (by, at, why), without which no one
+--         is erased
 -- leaves: the rows of public.erasures and public.erasure_months; returns the erasure's id: that of an interrupted
 --         erasure of the same users, so that it goes on, or NULL if they are erased already and have no rows
 create or replace function staging.record_erasure(

@@ -86,8 +86,9 @@ MAKE_OLDER = """
     drop table schema_migrations;
     alter table deliveries
     drop column warnings, drop column profile, drop column columns, drop column checksum_version,
-    drop column package_version, drop column approved_by, drop column approved_at, drop column approval_reason;
-    drop table questions;
+    drop column package_version, drop column approved_by, drop column approved_at, drop column approval_reason,
+    drop column kind, drop column suppressed, drop column erased;
+    drop table questions, erasures, erasure_months;
     alter table staging.files drop column warnings, drop column profile;
     create view current_deliveries as
     select distinct on (as_of, table_name) * from deliveries order by as_of, table_name, revision desc;
