@@ -10,7 +10,6 @@ from airflow.sdk import DAG, Param
 from streamflow import __version__, docs, settings
 from streamflow.alerts import Notifier
 from streamflow.erase_steps import ApproveErasureOperator, EraseOperator, PlanErasureOperator
-from streamflow.refusal import RETRY_POLICY
 from streamflow.seal import SEALED_MONTH
 
 CONNECTIONS = {"conn_id": "streamflow_db", "fs_conn_id": "streamflow_fs"}
@@ -25,12 +24,7 @@ with DAG(
     is_paused_upon_creation=False,  # it runs only when a person starts it, and asks before it writes
     max_active_runs=1,
     on_failure_callback=[Notifier()],
-    default_args={
-        "owner": "streamflow",
-        "retries": 2,
-        "retry_delay": timedelta(seconds=settings.retry_delay()),
-        "retry_policy": RETRY_POLICY,
-    },
+    default_args=settings.default_args(),
     tags=["streamflow", "erase", f"streamflow {__version__}"],
     params={
         "user_ids": Param(

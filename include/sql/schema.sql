@@ -51,6 +51,7 @@ perform staging.add_columns();
 {% include 'schema/analyze_erased.sql' %}
 {% include 'schema/finish_erasure.sql' %}
 {% include 'schema/readmit.sql' %}
+{% include 'schema/forget_archive.sql' %}
 {% include 'schema/grants.sql' %}
 {% endset %}
 do $schema$

@@ -12,6 +12,7 @@ from airflow.sdk import BaseOperator
 from streamflow import __version__, settings
 from streamflow.archive_files import (
     FILE,
+    LOCK,
     MANIFEST,
     SESSION,
     digest,
@@ -97,9 +98,18 @@ def archive(conn_id: str, run_id: str, month: Month | None = None) -> Archive:
         Refusal: if the month is not sealed; if a file of another snapshot is in the way; if the store refuses.
         psycopg.errors.RaiseException: if what was read back is not what the ledger says.
     """
+    connection: Any = PostgresHook(conn_id).get_conn()  # psycopg's; the hook promises less
+    with closing(connection), connection.cursor() as cursor:
+        cursor.execute(LOCK)
+        connection.commit()
+        return archive_months(conn_id, run_id, month)
+
+
+def archive_months(conn_id: str, run_id: str, month: Month | None = None) -> Archive:
+    """Do what :func:`archive` does, for a caller that holds the archive's lock."""
     base = f"{settings.archive()}/{settings.database_folder(conn_id)}"
     found = Archive([], [])
-    connection: Any = PostgresHook(conn_id).get_conn()  # psycopg's; the hook promises less
+    connection: Any = PostgresHook(conn_id).get_conn()
     with closing(connection), connection.cursor() as cursor:
         if month is not None:
             assert_sealed(cursor, month)

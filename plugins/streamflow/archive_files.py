@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 FILE = "part-0.parquet"
 _BLOCK = 8 << 20  # bytes per read
 
+# archiving, retention, and an erasure do not run at the same time: an erasure must see all files
+LOCK = "select pg_advisory_lock(hashtext('streamflow archive'))"
 # all that a value's text could depend on
 SESSION = """
 set local client_encoding = 'UTF8';
@@ -110,7 +112,7 @@ def _sync_folders(folder: Path) -> None:
             os.close(descriptor)
 
 
-def _open(place: Place) -> Any:
+def open_file(place: Place) -> Any:
     """Open a file for reading; of a store, in blocks that are smaller than its package's own."""
     return place.open("rb") if isinstance(place, Path) else place.open("rb", block_size=_BLOCK)
 
@@ -118,7 +120,7 @@ def _open(place: Place) -> Any:
 def digest(place: Place) -> tuple[int, str]:
     """Return the size and the SHA-256 of a file, which is read as a stream."""
     found, size = hashlib.sha256(), 0
-    with storage_errors(place), _open(place) as file:
+    with storage_errors(place), open_file(place) as file:
         while block := file.read(_BLOCK):
             found.update(block)
             size += len(block)
@@ -219,7 +221,7 @@ def read_back(cursor: Any, row: dict[str, Any], address: str, to_attach: bool = 
     try:
         with (
             storage_errors(place),
-            _open(place) as file,
+            open_file(place) as file,
             cursor.copy(rows_sql("parts/read_back.sql", table, row["as_of"], row["columns"])) as copy,
         ):
             for rows in read_parquet(file, [name + EXACT if name in table.numbers else name for name in columns]):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from io import BufferedReader
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from streamflow.forms import names_of
 from streamflow.manifest import MAX_BYTES, NAME, BadManifest, Entry, parse
-from streamflow.places import is_url
+from streamflow.places import is_url, place_of
 
 
 class Look(NamedTuple):
@@ -100,6 +102,30 @@ class Delivery(ABC):
             raise BadManifest(f"cannot be read ({error.strerror or error})") from None
 
 
+@contextmanager
+def open_below(root: str, name: str) -> Iterator[BufferedReader]:
+    """Open any file of the deliveries' folder, or bucket, for reading.
+
+    Args:
+        root: the path or URL of the connection ``streamflow_fs``.
+        name: the file's path below it.
+
+    Raises:
+        FileNotFoundError: if there is none.
+        OSError: if it cannot be opened.
+        Refusal: if it is not a file below the folder, or the store refuses.
+    """
+    if is_url(root):
+        folder, _, file_name = f"{root}/{name}".rpartition("/")
+        with delivery_at(folder).open(file_name) as file:
+            yield file.content
+        return
+    from streamflow.local import open_delivered
+
+    with open_delivered(home := Path(place_of(root)), home / name) as opened:
+        yield opened
+
+
 def delivery_at(path: str) -> Delivery:
     """Return the delivery of a month folder.
 
@@ -115,4 +141,4 @@ def delivery_at(path: str) -> Delivery:
         return BucketDelivery(path)
     from streamflow.local import LocalDelivery
 
-    return LocalDelivery(path)
+    return LocalDelivery(str(place_of(path)))

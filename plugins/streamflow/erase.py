@@ -7,14 +7,16 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import closing
-from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from airflow.providers.postgres.hooks.postgres import PostgresHook
 
 from streamflow.approval import Approval
+from streamflow.archive_files import LOCK
+from streamflow.delivery import open_below
+from streamflow.erase_archives import bring_back, files_with, rewrite
 from streamflow.erased import assert_same_key, read_key
-from streamflow.load import open_delivered
+from streamflow.places import without_credentials
 from streamflow.plain import LONGEST, as_cell, printable
 from streamflow.refusal import Refusal, count
 from streamflow.tables import TABLES
@@ -77,6 +79,7 @@ class Erased(NamedTuple):
         rows: rows removed by this run, by month; an interrupted erasure removed others before.
         months: the months that the erasure has changed, of all its runs.
         validations: run and table of the validations whose results named them.
+        archived: what has become of archived files that had them, in words.
     """
 
     erasure_id: str
@@ -84,6 +87,7 @@ class Erased(NamedTuple):
     rows: dict[str, int]
     months: list[str]
     validations: list[tuple[str, str]]
+    archived: list[str]
 
     @property
     def lines(self) -> list[str]:
@@ -94,6 +98,7 @@ class Erased(NamedTuple):
         return [
             f"{count(self.users, 'user')} erased: {count(total, 'row')} in {count(len(self.rows), 'sealed month')}.",
             *(f"  - {as_of}: {count(rows, 'row')}" for as_of, rows in self.rows.items()),
+            *self.archived,
         ]
 
 
@@ -113,16 +118,23 @@ def plan(conn_id: str, users: list[str]) -> Plan:
         assert_same_key(key, [fingerprint for (fingerprint,) in cursor.execute(_OTHER_KEYS).fetchall()])
         for as_of, table, number in cursor.execute(_ROWS, (users,)).fetchall():
             rows[as_of][table] = number
-        (unknown,) = cursor.execute(render("parts/unknown_users.sql"), {"users": users}).fetchone()
-    in_order = {as_of: {name: tables[name] for name in TABLES if name in tables} for as_of, tables in rows.items()}
-    return Plan(len(users), unknown, in_order, key.hash_of_list(users))
+        unknown = {user for (user,) in cursor.execute(render("parts/unknown_users.sql"), {"users": users}).fetchall()}
+        for file in files_with(cursor, users):
+            unknown -= file.users
+            if file.is_only_archived:
+                rows[file.as_of][file.table] = len(file.users)  # a snapshot has one row per user
+    in_order = {
+        as_of: {name: tables[name] for name in TABLES if name in tables} for as_of, tables in sorted(rows.items())
+    }
+    return Plan(len(users), len(unknown), in_order, key.hash_of_list(users))
 
 
 def erase(conn_id: str, users: list[str], approval: Approval, run_id: str) -> Erased:
     """Erase users from live, snapshots, staging, and the logs in the database.
 
     First it records who is erased, so that no delivery brings them back meanwhile; then each month is a transaction of
-    its own, oldest first. It can be interrupted at any point: started again with the same users, it goes on.
+    its own, oldest first. It can be interrupted at any point: started again with the same users, it goes on. Months
+    that are only in the archive are brought back first, if they have the users; then the archive is written anew.
 
     Args:
         conn_id: connection of the database.
@@ -146,6 +158,9 @@ def erase(conn_id: str, users: list[str], approval: Approval, run_id: str) -> Er
     key = read_key()
     rows: dict[str, int] = {}
     with closing(_connect(conn_id)) as connection, connection.cursor() as cursor:
+        cursor.execute(LOCK)
+        bring_back(conn_id, files_with(cursor, users))
+        connection.commit()
         recorded = (
             users,
             [key.hash(user) for user in users],
@@ -157,23 +172,21 @@ def erase(conn_id: str, users: list[str], approval: Approval, run_id: str) -> Er
         (erasure,) = cursor.execute(_RECORD, recorded).fetchone()
         connection.commit()
         if erasure is None:
-            return Erased("", len(users), {}, [], [])
+            return Erased("", len(users), {}, [], [], [])
         for (as_of,) in cursor.execute(_MONTHS, (erasure,)).fetchall():
             rows[as_of] = _erase_month(cursor, erasure, as_of, users)
             connection.commit()
         months = [as_of for (as_of,) in cursor.execute(_TOUCHED, (erasure,)).fetchall()]
         cursor.execute(_ANALYZE, (users,))
         connection.commit()
+        archived = rewrite(conn_id, cursor, users, run_id)
         validations = cursor.execute(_FINISH, (erasure, users, terms_of(users))).fetchall()
         connection.commit()
-    return Erased(str(erasure), len(users), rows, months, validations)
+    return Erased(str(erasure), len(users), rows, months, validations, archived)
 
 
 def _erase_month(cursor: Any, erasure: Any, as_of: str, users: list[str]) -> int:
-    """Erase users from a sealed month, wherever its snapshots are kept; return how many rows were removed.
-
-    The caller commits.
-    """
+    """Erase users from a sealed month; return how many rows were removed. The caller commits."""
     (rows,) = cursor.execute(_ERASE_MONTH, (erasure, as_of, users)).fetchone()
     return rows
 
@@ -209,12 +222,12 @@ def readmit(conn_id: str, users: list[str], by: str, why: str) -> tuple[int, str
     return readmitted, from_as_of
 
 
-def users_of(said: str | Iterable[str], root: Path) -> list[str]:
+def users_of(said: str | Iterable[str], root: str) -> list[str]:
     """Return the users to erase, each once.
 
     Args:
         said: a list of ids, or the path of a file below ``root`` with one id per line.
-        root: the deliveries' folder.
+        root: the deliveries' folder, or its URL.
 
     Raises:
         Refusal: if there is none, or if the file cannot be read.
@@ -223,13 +236,13 @@ def users_of(said: str | Iterable[str], root: Path) -> list[str]:
         return _checked(said, "user_ids")
     if not said.strip():
         return _checked([], "user_ids")
-    path = root / said.strip()
+    name = said.strip()
     try:
-        with open_delivered(root, path) as file:
-            return read_users(file, path.name)
+        with open_below(root, name) as file:
+            return read_users(file, name)
     except OSError as error:
         raise Refusal(
-            f"{path} cannot be read: {error.strerror}.",
+            f"{without_credentials(root)}/{name} cannot be read: {error.strerror}.",
             "Expected a list of user_ids, or a file in the deliveries' folder with one user_id per line.",
             to_do="name such a file in user_ids, by its path below that folder",
         ) from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from airflow.providers.standard.hooks.filesystem import FSHook
@@ -34,7 +33,7 @@ class _ErasureOperator(BaseOperator):
         self.fs_conn_id = fs_conn_id
 
     def _users(self, context: Any) -> list[str]:
-        return users_of(context["params"]["user_ids"] or "", Path(FSHook(self.fs_conn_id).get_path()))
+        return users_of(context["params"]["user_ids"] or "", FSHook(self.fs_conn_id).get_path())
 
 
 class PlanErasureOperator(_ErasureOperator):

@@ -14,11 +14,13 @@ from airflow.providers.standard.hooks.filesystem import FSHook
 from airflow.sdk import conf
 
 from streamflow import month_folder, settings
-from streamflow.compressed import as_csv, delivered_names
+from streamflow.delivery import delivery_at
 from streamflow.erase import terms_of
-from streamflow.load import open_delivered
+from streamflow.forms import as_csv
+from streamflow.places import place_of
 from streamflow.plain import as_cell
 from streamflow.refusal import Refusal, count
+from streamflow.storage_errors import storage_errors
 from streamflow.tables import TABLES
 
 _INGEST = "streamflow_monthly_ingest"
@@ -84,7 +86,7 @@ def remove_traces(conn_id: str, fs_conn_id: str, users: list[str]) -> Traces:
         len(reports),
         [path.name for path in sets],
         [str(path) for folder in sorted(logs.glob("dag_id=streamflow_*")) for path in files_that_name(folder, users)],
-        dict(_delivered_with(Path(FSHook(fs_conn_id).get_path()), users)),
+        dict(_delivered_with(FSHook(fs_conn_id).get_path(), users)),
     )
 
 
@@ -129,22 +131,22 @@ def _sets_with(folder: Path, users: list[str]) -> Iterator[Path]:
                 yield path
 
 
-def _delivered_with(root: Path, users: list[str]) -> Iterator[tuple[str, int]]:
+def _delivered_with(root: str, users: list[str]) -> Iterator[tuple[str, int]]:
     """Yield each delivered file with rows of some users, and how many; -1 if it cannot be read."""
     pattern = re.compile(month_folder.as_regex(settings.month_folder()))
-    for name in sorted(one.name for one in root.iterdir() if pattern.fullmatch(one.name) and one.is_dir()):
+    with storage_errors(root):
+        folders = sorted(one.name for one in place_of(root).iterdir() if pattern.fullmatch(one.name) and one.is_dir())
+    for folder in folders:
+        delivery = delivery_at(f"{root}/{folder}")
         for table in TABLES.values():
-            for file_name in delivered_names(root / name, table.file_name):
-                path = root / name / file_name
-                if not path.exists():
-                    continue
+            for file_name in delivery.names(table.file_name, None):
                 try:
-                    with open_delivered(root, path) as file:
-                        rows = rows_of(as_csv(file, file_name), users)
+                    with delivery.open(file_name) as file:
+                        rows = rows_of(as_csv(file.content, file_name), users)
                 except (OSError, ValueError, StopIteration, csv.Error, Refusal):
                     rows = -1
                 if rows:
-                    yield f"{name}/{file_name}", rows
+                    yield f"{folder}/{file_name}", rows
 
 
 def rows_of(file: IO[bytes], users: Iterable[str]) -> int:

@@ -18,11 +18,12 @@ PACKAGES = {
     "abfss": "requirements-azure.txt",
 }
 """What has the packages for URLs of a scheme."""
+_FILE = "file://"
 
 
 def is_url(text: str) -> bool:
-    """Return whether a text is a URL, ``s3://bucket/landing``, and not the path of a folder."""
-    return "://" in text
+    """Return whether a text is the URL of a store, ``s3://bucket/landing``, and not the path of a folder."""
+    return "://" in text and not text.startswith(_FILE)
 
 
 def without_credentials(text: str) -> str:
@@ -45,7 +46,7 @@ def place_of(text: str) -> Path | ObjectStoragePath:
         Refusal: if the packages for such URLs are not installed, or there is no such connection.
     """
     if not is_url(text):
-        return Path(text)
+        return Path(text.removeprefix(_FILE))
     from airflow.sdk import BaseHook, ObjectStoragePath
     from airflow.sdk.exceptions import AirflowNotFoundException
 

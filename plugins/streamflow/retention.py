@@ -10,7 +10,7 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
 from streamflow import settings
-from streamflow.archive_files import SESSION, damage_of, read_back, record, rows_of
+from streamflow.archive_files import LOCK, SESSION, damage_of, read_back, record, rows_of
 from streamflow.refusal import NotYet, count, ends_task
 from streamflow.templating import render
 
@@ -54,6 +54,7 @@ def apply_retention(conn_id: str, run_id: str, keep_months: int) -> Retention:
     done = Retention(keep_months, [], [])
     connection: Any = PostgresHook(conn_id).get_conn()  # psycopg's; the hook promises less
     with closing(connection), connection.cursor() as cursor:
+        cursor.execute(LOCK)
         months = cursor.execute(render("parts/months_to_drop.sql"), {"keep_months": keep_months}).fetchall()
         connection.rollback()
         for as_of, not_archived in months:

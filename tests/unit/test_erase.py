@@ -13,14 +13,14 @@ from streamflow.refusal import Refusal
 
 
 def test_users_are_those_of_a_list_each_once(tmp_path):
-    assert users_of(["ann", "bob", "ann", " "], tmp_path) == ["ann", "bob"]
+    assert users_of(["ann", "bob", "ann", " "], str(tmp_path)) == ["ann", "bob"]
 
 
 @pytest.mark.parametrize("content", [b"ann\nbob\n", b"user_id\r\nann\r\nbob\r\n", b"\xef\xbb\xbfann\n\nbob\nann"])
 def test_users_are_those_of_a_file_in_the_deliveries_folder(tmp_path, content):
     (tmp_path / "erase").mkdir()
     (tmp_path / "erase" / "ids.txt").write_bytes(content)
-    assert users_of("erase/ids.txt", tmp_path) == ["ann", "bob"]
+    assert users_of("erase/ids.txt", str(tmp_path)) == ["ann", "bob"]
 
 
 def test_an_id_is_taken_as_it_is_written():
@@ -35,7 +35,7 @@ def test_without_users_there_is_no_erasure(tmp_path, said):
     (root / "empty.txt").write_text("user_id\n")
     (root / "latin.txt").write_bytes(b"\xe4nn\n")
     with pytest.raises(Refusal):
-        users_of(said, root)
+        users_of(said, str(root))
 
 
 def test_a_plan_says_what_and_names_no_one():

@@ -23,3 +23,5 @@ add constraint deliveries_snapshot_adds_up check (snapshot_rows = delivered - su
 update public.deliveries set kind = 'restatement' where revision > 1;
 
 alter table if exists public.training_sets add column erased_at timestamptz;
+
+alter table if exists public.archives add column if not exists erased_at timestamptz;

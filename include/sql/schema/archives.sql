@@ -18,6 +18,7 @@ create table if not exists public.archives (
     columns text[] not null,
     run_id text not null,
     package_version text not null,
+    erased_at timestamptz,
     primary key (as_of, table_name, revision, read_back_at)
 );
 
@@ -26,6 +27,8 @@ comment on table public.archives is
 comment on column public.archives.place is 'the file: a path, or the URL of an object in a store';
 comment on column public.archives.columns is
 'the columns of the snapshot that the file has: those that the ledger''s checksum covers';
+comment on column public.archives.erased_at is
+'when the file was deleted, because it had rows of users who were erased then; NULL: it is there';
 comment on column public.archives.run_id is 'the run that read the file back';
 
 create or replace view public.current_archives as
@@ -34,6 +37,7 @@ select distinct on (as_of, table_name, revision)
     run_id, package_version, read_back_at,
     min(read_back_at) over (partition by as_of, table_name, revision) as archived_at
 from public.archives
+where erased_at is null
 order by as_of asc, table_name asc, revision asc, read_back_at desc;
 
 create or replace view public.archived_snapshots as

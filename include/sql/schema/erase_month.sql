@@ -70,6 +70,7 @@ begin
         ledger.updated := ledger.updated - gone.updated;
         ledger.unchanged := ledger.unchanged - gone.unchanged;
         if gone.is_recounted or least(ledger.inserted, ledger.updated, ledger.unchanged) < 0 then
+            perform staging.assert_in_database(month, array[gone.table_name]);  -- the month before is read
             execute format('select * from staging.count_%s($1, $2, $3, $4)', gone.table_name)
             into counts
             using

@@ -80,7 +80,8 @@ begin
             staging.erase_month(uuid, date, text[]),
             staging.analyze_erased(text[]),
             staging.finish_erasure(uuid, text[], text[]),
-            staging.readmit(bytea[], text, text, text)
+            staging.readmit(bytea[], text, text, text),
+            staging.forget_archive(date, text, integer)
         to streamflow_ingest;
     end if;
 
