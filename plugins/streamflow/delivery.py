@@ -122,7 +122,8 @@ def open_below(root: str, name: str) -> Iterator[BufferedReader]:
         return
     from streamflow.local import open_delivered
 
-    with open_delivered(home := Path(place_of(root)), home / name) as opened:
+    home = Path(str(place_of(root)))
+    with open_delivered(home, home / name) as opened:
         yield opened
 
 

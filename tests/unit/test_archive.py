@@ -206,7 +206,7 @@ def test_another_snapshot_in_the_folder_is_left_as_it_is(two_months, archive_fol
     assert json.loads(manifest.read_text())["checksum"] == "17"
 
 
-def test_an_archive_in_an_object_store_has_the_same_files(two_months, archive_folder, tmp_path, monkeypatch):
+def test_an_archive_that_a_file_url_names_has_the_same_files(two_months, archive_folder, tmp_path, monkeypatch):
     run()
     monkeypatch.setenv("AIRFLOW__STREAMFLOW__ARCHIVE", f"file://{tmp_path}/store/")
     two_months.run_as_admin("delete from archives")
