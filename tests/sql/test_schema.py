@@ -213,7 +213,7 @@ def test_another_version_of_the_package_is_installed_and_the_ledger_names_it(sea
     ]
 
 
-@pytest.mark.parametrize("name", ["007_too_far.sql", "005_again.sql", "006-hyphen.sql", "6_short.sql"])
+@pytest.mark.parametrize("name", ["008_too_far.sql", "005_again.sql", "006-hyphen.sql", "6_short.sql"])
 def test_a_migration_that_is_misnumbered_is_told(sealed, checkout, name):
     (checkout / "include" / "sql" / "migrations" / name).write_text("select 1;")
     before = everything(sealed)
