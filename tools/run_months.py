@@ -75,11 +75,12 @@ def run(progress: Progress, log: str) -> int:
     from airflow.sdk.listener import get_listener_manager
 
     from streamflow import settings
+    from streamflow.places import place_of, without_credentials
     from streamflow.tables import files_of
     from streamflow.wait_for_month import still_missing
 
-    folder = Path(FSHook("streamflow_fs").get_path())
-    months = find_months(folder, settings.first_month(), settings.month_folder())
+    folder = FSHook("streamflow_fs").get_path()
+    months = find_months(place_of(folder), settings.first_month(), settings.month_folder())
     hook = PostgresHook("streamflow_db")
     before = ledger(hook)
 
@@ -88,7 +89,7 @@ def run(progress: Progress, log: str) -> int:
         os._exit(130)  # the server rolls back what was open
 
     signal.signal(signal.SIGINT, interrupted)
-    progress.lines(f"{len(months)} month{'s' if len(months) > 1 else ''} from {folder}", f"Airflow's log: {log}")
+    progress.lines(f"{len(months)} month{'s' if len(months) > 1 else ''} from {without_credentials(folder)}", f"Airflow's log: {log}")
     get_listener_manager().add_listener(progress)
     bag = DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
     for path, error in bag.import_errors.items():
@@ -98,7 +99,7 @@ def run(progress: Progress, log: str) -> int:
     dag.deadline = None  # no alert for a late month here (see also settings.seal_within_days)
     for month, name in months:
         progress.lines("", f"{month}  {name}")
-        if missing := still_missing(folder / name, settings.settle_seconds(), files_of(str(month))):
+        if missing := still_missing(f"{folder}/{name}", settings.settle_seconds(), files_of(str(month))):
             progress.lines(f"  Waiting for files, for at most {settings.wait_timeout()} s:")
             progress.lines(*(f"    {one}" for one in missing))
         done = dag.test(logical_date=dt.datetime.combine(month.as_of, dt.time(), dt.UTC))
@@ -133,8 +134,8 @@ def next_steps(month: Month) -> list[str]:
     ]
 
 
-def find_months(folder: Path, first_month: str, pattern: str) -> list[tuple[Month, str]]:
-    """Return the months whose folders are in ``folder``, and the folders' names, in month order.
+def find_months(folder: Any, first_month: str, pattern: str) -> list[tuple[Month, str]]:
+    """Return the months whose folders are in ``folder``, a path or a store's, and the folders' names, in month order.
 
     Raises:
         Refusal: if there are none, or their months cannot be determined.

@@ -1,4 +1,4 @@
-"""Measure an erasure: `.venv/bin/python bench/erase.py`. It prints seconds, and what readers waited for meanwhile.
+"""Measure an erasure: `.venv/bin/python bench/erasures.py`. It prints seconds, and what readers waited for meanwhile.
 
 Environment: USERS (rows per snapshot, default 1000000), MONTHS (default 36). 36 months of 1,000,000 users need about
 40 GB in .local/bench, and an hour to fill. The snapshots are filled by SQL: what the months are loaded with does not
