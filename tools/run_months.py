@@ -75,7 +75,7 @@ def run(progress: Progress, log: str) -> int:
     from airflow.sdk.listener import get_listener_manager
 
     from streamflow import settings
-    from streamflow.places import place_of, without_credentials
+    from streamflow.places import below, place_of, without_credentials
     from streamflow.tables import files_of
     from streamflow.wait_for_month import still_missing
 
@@ -89,7 +89,8 @@ def run(progress: Progress, log: str) -> int:
         os._exit(130)  # the server rolls back what was open
 
     signal.signal(signal.SIGINT, interrupted)
-    progress.lines(f"{len(months)} month{'s' if len(months) > 1 else ''} from {without_credentials(folder)}", f"Airflow's log: {log}")
+    where = without_credentials(folder)
+    progress.lines(f"{len(months)} month{'s' if len(months) > 1 else ''} from {where}", f"Airflow's log: {log}")
     get_listener_manager().add_listener(progress)
     bag = DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
     for path, error in bag.import_errors.items():
@@ -99,7 +100,7 @@ def run(progress: Progress, log: str) -> int:
     dag.deadline = None  # no alert for a late month here (see also settings.seal_within_days)
     for month, name in months:
         progress.lines("", f"{month}  {name}")
-        if missing := still_missing(f"{folder}/{name}", settings.settle_seconds(), files_of(str(month))):
+        if missing := still_missing(below(folder, name), settings.settle_seconds(), files_of(str(month))):
             progress.lines(f"  Waiting for files, for at most {settings.wait_timeout()} s:")
             progress.lines(*(f"    {one}" for one in missing))
         done = dag.test(logical_date=dt.datetime.combine(month.as_of, dt.time(), dt.UTC))

@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 
 from streamflow.forms import names_of
 from streamflow.manifest import MAX_BYTES, NAME, BadManifest, Entry, parse
-from streamflow.places import is_url, place_of
+from streamflow.places import below, is_url, place_of
 
 
 class Look(NamedTuple):
@@ -116,7 +116,7 @@ def open_below(root: str, name: str) -> Iterator[BufferedReader]:
         Refusal: if it is not a file below the folder, or the store refuses.
     """
     if is_url(root):
-        folder, _, file_name = f"{root}/{name}".rpartition("/")
+        folder, _, file_name = below(root, name).rpartition("/")
         with delivery_at(folder).open(file_name) as file:
             yield file.content
         return

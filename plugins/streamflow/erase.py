@@ -16,7 +16,7 @@ from streamflow.archive_files import LOCK
 from streamflow.delivery import open_below
 from streamflow.erase_archives import bring_back, files_with, rewrite
 from streamflow.erased import assert_same_key, read_key
-from streamflow.places import without_credentials
+from streamflow.places import below, without_credentials
 from streamflow.plain import LONGEST, as_cell, printable
 from streamflow.refusal import Refusal, count
 from streamflow.tables import TABLES
@@ -242,7 +242,7 @@ def users_of(said: str | Iterable[str], root: str) -> list[str]:
             return read_users(file, name)
     except OSError as error:
         raise Refusal(
-            f"{without_credentials(root)}/{name} cannot be read: {error.strerror}.",
+            f"{without_credentials(below(root, name))} cannot be read: {error.strerror}.",
             "Expected a list of user_ids, or a file in the deliveries' folder with one user_id per line.",
             to_do="name such a file in user_ids, by its path below that folder",
         ) from None

@@ -17,7 +17,7 @@ from streamflow import month_folder, settings
 from streamflow.delivery import delivery_at
 from streamflow.erase import terms_of
 from streamflow.forms import as_csv
-from streamflow.places import place_of
+from streamflow.places import below, place_of
 from streamflow.plain import as_cell
 from streamflow.refusal import Refusal, count
 from streamflow.storage_errors import storage_errors
@@ -137,7 +137,7 @@ def _delivered_with(root: str, users: list[str]) -> Iterator[tuple[str, int]]:
     with storage_errors(root):
         folders = sorted(one.name for one in place_of(root).iterdir() if pattern.fullmatch(one.name) and one.is_dir())
     for folder in folders:
-        delivery = delivery_at(f"{root}/{folder}")
+        delivery = delivery_at(below(root, folder))
         for table in TABLES.values():
             for file_name in delivery.names(table.file_name, None):
                 try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -26,7 +25,7 @@ from streamflow.lines import MAX_LINE, EndlessLine, has_misquoted, whole_lines
 from streamflow.local import DELIVER
 from streamflow.manifest import NAME as MANIFEST
 from streamflow.manifest import BadManifest, Entry
-from streamflow.places import without_credentials
+from streamflow.places import below, without_credentials
 from streamflow.plain import printable
 from streamflow.refusal import RUN_AGAIN, Refusal, count, ends_task
 from streamflow.tables import Table
@@ -89,7 +88,7 @@ class LoadCsvOperator(BaseOperator):
     @ends_task
     def execute(self, context: Any) -> dict[str, Any]:
         """Read the header, shape the table, copy the rows, record the file."""
-        folder = os.path.join(FSHook(self.fs_conn_id).get_path(), self.folder)  # noqa: PTH118 (it may be a URL)
+        folder = below(FSHook(self.fs_conn_id).get_path(), self.folder)
         path = f"{without_credentials(folder)}/{self.table.file_name}"
         settings.remove_reports(self.conn_id, self.as_of, self.table.name)
         delivery = delivery_at(folder)

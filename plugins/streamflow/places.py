@@ -26,6 +26,11 @@ def is_url(text: str) -> bool:
     return "://" in text and not text.startswith(_FILE)
 
 
+def below(root: str, name: str) -> str:
+    """Return the path or URL of what is below a folder or a URL."""
+    return f"{root.rstrip('/')}/{name}"
+
+
 def without_credentials(text: str) -> str:
     """Return a URL as it may be shown: without what is before an ``@``, which some take for user and password."""
     scheme, mark, rest = text.partition("://")

@@ -20,6 +20,7 @@ from streamflow.drift import read_bounds, suite_parameters
 from streamflow.findings import Finding, as_json, describe, examples, exception, missing_columns, profile
 from streamflow.forms import as_csv
 from streamflow.page import write_page
+from streamflow.places import below
 from streamflow.plain import printable
 from streamflow.refusal import RUN_AGAIN, NotYet, Refusal, count, ends_task, wrap
 from streamflow.suite import run_suite
@@ -187,7 +188,7 @@ def _look_again(
     """
     folder, _, file_name = name.rpartition("/")
     try:
-        with delivery_at(f"{root}/{folder}").open(file_name) as file:
+        with delivery_at(below(root, folder)).open(file_name) as file:
             if file.bytes != size or hashlib.file_digest(file.content, "sha256").hexdigest() != sha256:
                 return "changed", {}
             file.content.seek(0)
