@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 from airflow.providers.postgres.hooks.postgres import PostgresHook
 from airflow.sdk import BaseOperator
 
-from streamflow import __version__, settings
+from streamflow import __version__
 from streamflow.archive_files import (
     FILE,
     LOCK,
     MANIFEST,
     SESSION,
+    base_of,
     digest,
     fault_of,
     file_of,
@@ -107,7 +108,7 @@ def archive(conn_id: str, run_id: str, month: Month | None = None) -> Archive:
 
 def archive_months(conn_id: str, run_id: str, month: Month | None = None) -> Archive:
     """Do what :func:`archive` does, for a caller that holds the archive's lock."""
-    base = f"{settings.archive()}/{settings.database_folder(conn_id)}"
+    base = base_of(conn_id)
     found = Archive([], [])
     connection: Any = PostgresHook(conn_id).get_conn()
     with closing(connection), connection.cursor() as cursor:

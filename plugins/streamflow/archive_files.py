@@ -18,6 +18,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import IO, TYPE_CHECKING, Any
 
+from streamflow import settings
 from streamflow.manifest import NAME as MANIFEST
 from streamflow.parquet import read_parquet
 from streamflow.places import place_of
@@ -34,14 +35,21 @@ if TYPE_CHECKING:
 FILE = "part-0.parquet"
 _BLOCK = 8 << 20  # bytes per read
 
-# archiving, retention, and an erasure do not run at the same time: an erasure must see all files
+# What copies rows out of the database, or back, does not run beside an erasure, which must see all copies. Training
+# sets are built beside each other.
 LOCK = "select pg_advisory_lock(hashtext('streamflow archive'))"
+LOCK_SHARED = "select pg_advisory_lock_shared(hashtext('streamflow archive'))"
 # all that a value's text could depend on
 SESSION = """
 set local client_encoding = 'UTF8';
 set local datestyle = 'ISO';
 set local work_mem = '128MB'
 """
+
+
+def base_of(conn_id: str) -> str:
+    """Return the address of the archive of a connection's database."""
+    return f"{settings.archive()}/{settings.database_folder(conn_id)}"
 
 
 def file_of(base: str, table: str, as_of: str, revision: int) -> str:
@@ -143,7 +151,7 @@ def read_manifest(file: Place) -> dict[str, Any] | None:
             content = manifest.read()
     try:
         return dict(json.loads(content))
-    except ValueError:
+    except (ValueError, TypeError, RecursionError):
         return None
 
 

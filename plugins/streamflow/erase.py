@@ -33,6 +33,12 @@ _MONTHS = """
 select distinct as_of::text from public.erasure_months where erasure_id = %s and erased_at is null order by as_of
 """
 _TOUCHED = "select distinct as_of::text from public.erasure_months where erasure_id = %s order by as_of"
+_TOUCHED_BEFORE = """
+select distinct as_of::text
+from public.erasure_months
+where erasure_id in (select erasure_id from public.erasures where user_hash = any(%s))
+order by as_of
+"""
 _ERASE_MONTH = "select staging.erase_month(%s, %s, %s)"
 _ANALYZE = "select staging.analyze_erased(%s)"
 _FINISH = "select run_id, table_name from staging.finish_erasure(%s, %s, %s)"
@@ -47,12 +53,14 @@ class Plan(NamedTuple):
         unknown: how many of them have no row in any snapshot.
         rows: rows to remove, by month and table.
         hash_of_list: tells whether the users are still the same when the plan was approved.
+        brought_back: how many of the months are only in the archive, and come back into the database for it.
     """
 
     users: int
     unknown: int
     rows: dict[str, dict[str, int]]
     hash_of_list: str
+    brought_back: int = 0
 
     @property
     def lines(self) -> list[str]:
@@ -64,6 +72,11 @@ class Plan(NamedTuple):
             said.append(
                 f"{self.unknown} of them {'has' if self.unknown == 1 else 'have'} no rows; "
                 "later deliveries leave them out too."
+            )
+        if self.brought_back:
+            said.append(
+                f"{count(self.brought_back, 'month')} of them {'is' if self.brought_back == 1 else 'are'} only in the "
+                "archive: the database must have room for all of them, until streamflow_archive runs again."
             )
         for as_of, tables in self.rows.items():
             said.append(f"  - {as_of}: {', '.join(f'{name} {rows:,}' for name, rows in tables.items())}")
@@ -119,14 +132,16 @@ def plan(conn_id: str, users: list[str]) -> Plan:
         for as_of, table, number in cursor.execute(_ROWS, (users,)).fetchall():
             rows[as_of][table] = number
         unknown = {user for (user,) in cursor.execute(render("parts/unknown_users.sql"), {"users": users}).fetchall()}
-        for file in files_with(cursor, users):
+        brought_back = set()
+        for file in files_with(conn_id, cursor, users):
             unknown -= file.users
             if file.is_only_archived:
+                brought_back.add(file.as_of)
                 rows[file.as_of][file.table] = len(file.users)  # a snapshot has one row per user
     in_order = {
         as_of: {name: tables[name] for name in TABLES if name in tables} for as_of, tables in sorted(rows.items())
     }
-    return Plan(len(users), len(unknown), in_order, key.hash_of_list(users))
+    return Plan(len(users), len(unknown), in_order, key.hash_of_list(users), len(brought_back))
 
 
 def erase(conn_id: str, users: list[str], approval: Approval, run_id: str) -> Erased:
@@ -148,7 +163,7 @@ def erase(conn_id: str, users: list[str], approval: Approval, run_id: str) -> Er
     """
     if not approval.why.strip():
         raise Refusal("An erasure needs a reason.", to_do="give one: it goes to the ledger, so it must name no user")
-    if any(term in approval.why or term in approval.by for term in terms_of(users)):
+    if _names(f"{approval.why}\n{approval.by}", users):
         raise Refusal(
             "The reason, or who approves it, names one of the users.",
             "Both are kept in the ledger.",
@@ -159,8 +174,7 @@ def erase(conn_id: str, users: list[str], approval: Approval, run_id: str) -> Er
     rows: dict[str, int] = {}
     with closing(_connect(conn_id)) as connection, connection.cursor() as cursor:
         cursor.execute(LOCK)
-        bring_back(conn_id, files_with(cursor, users))
-        connection.commit()
+        bring_back(conn_id, (one.as_of for one in files_with(conn_id, cursor, users) if one.is_only_archived))
         recorded = (
             users,
             [key.hash(user) for user in users],
@@ -172,7 +186,11 @@ def erase(conn_id: str, users: list[str], approval: Approval, run_id: str) -> Er
         (erasure,) = cursor.execute(_RECORD, recorded).fetchone()
         connection.commit()
         if erasure is None:
-            return Erased("", len(users), {}, [], [], [])
+            months = [as_of for (as_of,) in cursor.execute(_TOUCHED_BEFORE, (recorded[1],)).fetchall()]
+            return Erased("", len(users), {}, months, [], [])
+        before = cursor.execute(render("parts/months_before.sql"), {"erasure": erasure}).fetchall()
+        connection.commit()
+        bring_back(conn_id, (as_of for (as_of,) in before))
         for (as_of,) in cursor.execute(_MONTHS, (erasure,)).fetchall():
             rows[as_of] = _erase_month(cursor, erasure, as_of, users)
             connection.commit()
@@ -207,7 +225,7 @@ def readmit(conn_id: str, users: list[str], by: str, why: str) -> tuple[int, str
         Refusal: if the reason names one of the users, or if there is no key.
         psycopg.errors.RaiseException: if there is no reason, if the key is another one, or if an erasure has not ended.
     """
-    if any(term in why or term in by for term in terms_of(users)):
+    if _names(f"{why}\n{by}", users):
         raise Refusal(
             "The reason, or who decides it, names one of the users.",
             "Both are kept in the database.",
@@ -290,6 +308,13 @@ def terms_of(users: Iterable[str]) -> list[str]:
         if len(user) >= _QUOTED:
             terms |= {cut, repr(cut)[1:-1], printable(cut), as_cell(cut), json.dumps(cut)[1:-1]}
     return sorted(terms)
+
+
+def _names(text: str, users: Iterable[str]) -> bool:
+    """Return whether what a person has written names one of some users, also one with a short id."""
+    return any(term in text for term in terms_of(users)) or any(
+        re.search(rf"(?<!\w){re.escape(user)}(?!\w)", text) for user in users
+    )
 
 
 def _connect(conn_id: str) -> Any:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from streamflow import settings
 from streamflow.archive import archive_months
-from streamflow.archive_files import MANIFEST, open_file
+from streamflow.archive_files import FILE, MANIFEST, base_of, open_file
 from streamflow.months import Month
 from streamflow.places import place_of
 from streamflow.refusal import Refusal, count
-from streamflow.restore import restore
+from streamflow.restore import restore_month
 from streamflow.storage_errors import storage_errors
+from streamflow.tables import TABLES
 from streamflow.templating import render
 
 _ROWS_AT_ONCE = 1 << 17
+_NEWEST = "select as_of::text, table_name, revision from public.current_deliveries"
 _FORGET = "select staging.forget_archive(%s, %s, %s)"
 
 
@@ -29,7 +32,7 @@ class FileWithUsers(NamedTuple):
         place: the file.
         is_newest: whether it is the newest revision in the ledger.
         is_only_archived: whether its snapshot is not in the database.
-        users: those of the users that it has; empty if an older revision's file is already gone.
+        users: those of the users that it has; empty if an older revision's file is gone or cannot be read.
     """
 
     as_of: str
@@ -41,42 +44,58 @@ class FileWithUsers(NamedTuple):
     users: frozenset[str]
 
 
-def files_with(cursor: Any, users: Collection[str]) -> list[FileWithUsers]:
+def files_with(conn_id: str, cursor: Any, users: Collection[str]) -> list[FileWithUsers]:
     """Return the archived files of all revisions that have rows of some users. Reads only the column user_id.
 
+    Also files that an attempt has left without a record, if a later revision has come meanwhile. An older revision's
+    file that cannot be read counts as one that has them.
+
     Args:
-        cursor: psycopg's.
+        conn_id: connection of the database.
+        cursor: psycopg's; its transaction is ended, because this may take long.
         users: their ids.
 
     Raises:
         Refusal: if the only copy of a snapshot is missing or cannot be read.
     """
+    recorded = cursor.execute(render("parts/files_to_search.sql")).fetchall()
+    newest = {(as_of, table): revision for as_of, table, revision in cursor.execute(_NEWEST).fetchall()}
+    cursor.connection.commit()
     found = []
-    for as_of, table, revision, place, is_newest, is_only_archived in cursor.execute(
-        render("parts/files_to_search.sql")
-    ).fetchall():
-        try:
-            theirs = _users_in(place, users)
-        except FileNotFoundError:
-            if is_only_archived:
-                raise Refusal(
-                    f"{place}:",
-                    "Expected the archived file that has the only copy of a snapshot.",
-                    "Found no file.",
-                    to_do="bring it back from a backup of the archive (make verify), then start the erasure again",
-                ) from None
-            if is_newest:  # the next archiving writes it again, without them
-                continue
-            theirs = frozenset()
-        else:
-            if not theirs:
-                continue
-        found.append(FileWithUsers(as_of, table, revision, place, is_newest, is_only_archived, theirs))
+    for as_of, table, revision, place, is_newest, is_only_archived in [
+        *recorded,
+        *_unrecorded(base_of(conn_id), {row[3] for row in recorded}, newest),
+    ]:
+        theirs = _users_in(place, users)
+        if theirs is None and is_only_archived:
+            raise Refusal(
+                f"{place}:",
+                "Expected the archived file that has the only copy of a snapshot.",
+                "Found no file, or one that cannot be read.",
+                to_do="bring it back from a backup of the archive (make verify), then start the erasure again",
+            )
+        if theirs or (theirs is None and not is_newest):
+            found.append(
+                FileWithUsers(as_of, table, revision, place, is_newest, is_only_archived, theirs or frozenset())
+            )
     return found
 
 
-def _users_in(address: str, users: Collection[str]) -> frozenset[str]:
-    """Return which of some users a Parquet file has."""
+def _unrecorded(base: str, recorded: set[str], newest: dict[tuple[str, str], int]) -> Iterator[tuple]:
+    """Yield the files of older revisions that are not recorded, as ``files_to_search.sql`` has the others."""
+    tables = {table.snapshots: table.name for table in TABLES.values()}
+    with storage_errors(base):
+        places = sorted(str(one) for one in place_of(base).glob(f"*/as_of=*/revision=*/{FILE}"))
+    for place in places:
+        snapshots, month, revision, _ = place.split("/")[-4:]
+        table, as_of, number = tables.get(snapshots), month.partition("=")[2], revision.partition("=")[2]
+        address = f"{base}/{snapshots}/{month}/{revision}/{FILE}"
+        if table and number.isdecimal() and address not in recorded and int(number) < newest.get((as_of, table), 0):
+            yield as_of, table, int(number), address, False, False
+
+
+def _users_in(address: str, users: Collection[str]) -> frozenset[str] | None:
+    """Return which of some users a Parquet file has; None if there is no such file, or it cannot be read."""
     import pyarrow as pa
     from pyarrow import compute, parquet
 
@@ -85,24 +104,24 @@ def _users_in(address: str, users: Collection[str]) -> frozenset[str]:
     place = place_of(address)
     with storage_errors(place):
         if not place.exists():
-            raise FileNotFoundError(address)
-        with open_file(place) as file:
-            for batch in parquet.ParquetFile(file).iter_batches(_ROWS_AT_ONCE, columns=["user_id"]):
-                ids = batch.column(0)
-                found.update(ids.filter(compute.is_in(ids, wanted)).to_pylist())
+            return None
+        try:
+            with open_file(place) as file:
+                for batch in parquet.ParquetFile(file).iter_batches(_ROWS_AT_ONCE, columns=["user_id"]):
+                    ids = batch.column(0)
+                    found.update(ids.filter(compute.is_in(ids, wanted)).to_pylist())
+        except (pa.ArrowException, IndexError):  # damaged, or another file
+            return None
     return frozenset(found)
 
 
-def bring_back(conn_id: str, files: Collection[FileWithUsers]) -> list[str]:
-    """Restore the months that are only in the archive and have the users, so that they are erased as all others.
+def bring_back(conn_id: str, months: Iterable[str]) -> None:
+    """Restore months that are only in the archive, so that they are erased as all others.
 
-    Returns:
-        The months.
+    The caller holds the archive's lock, and has no transaction open.
     """
-    months = sorted({file.as_of for file in files if file.is_only_archived})
-    for as_of in months:
-        restore(conn_id, Month.parse(as_of))
-    return months
+    for as_of in sorted({*months}):
+        restore_month(conn_id, Month.parse(as_of))
 
 
 def rewrite(conn_id: str, cursor: Any, users: Collection[str], run_id: str) -> list[str]:
@@ -122,8 +141,11 @@ def rewrite(conn_id: str, cursor: Any, users: Collection[str], run_id: str) -> l
     Raises:
         Refusal: if a file cannot be written, read back, or deleted; started again, the erasure goes on.
     """
-    files = files_with(cursor, users)
-    cursor.connection.commit()
+    for folder in (settings.training_sets_folder() / settings.database_folder(conn_id), place_of(base_of(conn_id))):
+        if isinstance(folder, Path):  # what was being written when a run was killed: none runs now
+            for unfinished in folder.rglob(".*.unfinished"):
+                unfinished.unlink(missing_ok=True)
+    files = files_with(conn_id, cursor, users)
     written = 0
     for as_of in sorted({file.as_of for file in files}):
         written += len(archive_months(conn_id, run_id, Month.parse(as_of)).archived)

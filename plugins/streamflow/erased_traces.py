@@ -17,7 +17,7 @@ from streamflow import month_folder, settings
 from streamflow.delivery import delivery_at
 from streamflow.erase import terms_of
 from streamflow.forms import as_csv
-from streamflow.places import below, place_of
+from streamflow.places import below, place_of, without_credentials
 from streamflow.plain import as_cell
 from streamflow.refusal import Refusal, count
 from streamflow.storage_errors import storage_errors
@@ -121,32 +121,44 @@ def files_that_name(folder: Path, users: Iterable[str]) -> Iterator[Path]:
 
 def _sets_with(folder: Path, users: list[str]) -> Iterator[Path]:
     """Yield the files of training sets that have rows of some users."""
+    import pyarrow as pa
     from pyarrow import parquet
 
     wanted = {*users}
     for path in sorted(folder.glob("*.parquet")):
-        with parquet.ParquetFile(path) as file:
-            batches = file.iter_batches(_ROWS_AT_ONCE, columns=["user_id"])
-            if any(not wanted.isdisjoint(batch.column(0).to_pylist()) for batch in batches):
-                yield path
+        try:
+            with parquet.ParquetFile(path) as file:
+                batches = file.iter_batches(_ROWS_AT_ONCE, columns=["user_id"])
+                has_them = any(not wanted.isdisjoint(batch.column(0).to_pylist()) for batch in batches)
+        except (pa.ArrowException, IndexError):
+            has_them = True  # it cannot be read, and can be built again
+        if has_them:
+            yield path
 
 
 def _delivered_with(root: str, users: list[str]) -> Iterator[tuple[str, int]]:
     """Yield each delivered file with rows of some users, and how many; -1 if it cannot be read."""
     pattern = re.compile(month_folder.as_regex(settings.month_folder()))
-    with storage_errors(root):
-        folders = sorted(one.name for one in place_of(root).iterdir() if pattern.fullmatch(one.name) and one.is_dir())
-    for folder in folders:
-        delivery = delivery_at(below(root, folder))
-        for table in TABLES.values():
-            for file_name in delivery.names(table.file_name, None):
-                try:
-                    with delivery.open(file_name) as file:
-                        rows = rows_of(as_csv(file.content, file_name), users)
-                except (OSError, ValueError, StopIteration, csv.Error, Refusal):
-                    rows = -1
-                if rows:
-                    yield f"{folder}/{file_name}", rows
+    try:
+        with storage_errors(root):
+            places = [one for one in place_of(root).iterdir() if pattern.fullmatch(one.name) and one.is_dir()]
+        folders = {one.name: delivery_at(below(root, one.name)) for one in places}
+        names = {
+            folder: [name for table in TABLES.values() for name in delivery.names(table.file_name, None)]
+            for folder, delivery in sorted(folders.items())
+        }
+    except (OSError, Refusal):
+        yield without_credentials(root), -1
+        return
+    for folder, file_names in names.items():
+        for file_name in file_names:
+            try:
+                with folders[folder].open(file_name) as file:
+                    rows = rows_of(as_csv(file.content, file_name), users)
+            except (OSError, ValueError, StopIteration, csv.Error, Refusal):
+                rows = -1
+            if rows:
+                yield f"{folder}/{file_name}", rows
 
 
 def rows_of(file: IO[bytes], users: Iterable[str]) -> int:

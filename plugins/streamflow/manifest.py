@@ -40,7 +40,7 @@ def parse(content: bytes) -> dict[str, Entry]:
         raise BadManifest(f"has more than {MAX_BYTES} bytes")
     try:
         said = json.loads(content)
-    except ValueError:  # not JSON, or not UTF-8
+    except (ValueError, RecursionError):  # not JSON, or not UTF-8
         raise BadManifest(f"is not JSON (expected {_EXAMPLE})") from None
     files = said.get("files") if isinstance(said, dict) else None
     if not isinstance(files, dict) or not files:

@@ -11,11 +11,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from streamflow import settings
+from streamflow.lines import MAX_LINE
 from streamflow.plain import printable, show
 from streamflow.refusal import RUN_AGAIN, Refusal
 
 SUFFIX = ".parquet"
-_ROWS = 1 << 14  # rows in memory
+_ROWS = 1 << 12  # rows in memory
+_TEXT = 1 << 24  # bytes of text in memory, about
 
 
 class NotParquet(Refusal):
@@ -39,8 +41,11 @@ class ParquetAsCsv(io.RawIOBase):
 
         self._name = name
         self._limit = settings.max_file_bytes()
-        self._file = self._read(lambda: parquet.ParquetFile(file))
-        for field in self._file.schema_arrow:
+        schema = self._read(lambda: parquet.ParquetFile(file)).schema_arrow
+        # texts stay a number each until it is known how long they are: a small file can hold gigabytes of one text
+        texts = [field.name for field in schema if _is_text(field.type)]
+        self._file = self._read(lambda: parquet.ParquetFile(file, read_dictionary=texts))
+        for field in schema:
             if not _is_plain(field.type):
                 raise NotParquet(
                     f"{name}, column {show(field.name)}:",
@@ -65,14 +70,36 @@ class ParquetAsCsv(io.RawIOBase):
         yield (",".join('"' + name.replace('"', '""') + '"' for name in columns) + "\n").encode()
         batches = self._file.iter_batches(_ROWS, use_threads=False)
         while (batch := self._read(lambda: next(batches, None))) is not None:
-            cells = [_as_cells(column) for column in batch.columns]
-            written = io.BytesIO()
-            csv.write_csv(
-                pa.RecordBatch.from_arrays(cells, names=[str(place) for place in range(len(cells))]),
-                written,
-                csv.WriteOptions(include_header=False, quoting_style="needed"),
-            )
-            yield written.getvalue()
+            rows = max(1, batch.num_rows * _TEXT // max(_TEXT, self._bytes_of_text(batch)))
+            for begin in range(0, batch.num_rows, rows):
+                cells = [_as_cells(column) for column in batch.slice(begin, rows).columns]
+                written = io.BytesIO()
+                csv.write_csv(
+                    pa.RecordBatch.from_arrays(cells, names=[str(place) for place in range(len(cells))]),
+                    written,
+                    csv.WriteOptions(include_header=False, quoting_style="needed"),
+                )
+                yield written.getvalue()
+
+    def _bytes_of_text(self, batch: Any) -> int:
+        """Return how long the texts of some rows are together."""
+        import pyarrow as pa
+        from pyarrow import compute
+
+        size = 0
+        for column in batch.columns:
+            if pa.types.is_dictionary(column.type):
+                lengths = compute.binary_length(column.dictionary)
+                if (compute.max(lengths).as_py() or 0) > MAX_LINE:
+                    raise NotParquet(
+                        f"{self._name}:",
+                        f"Expected rows of at most {MAX_LINE} bytes.",
+                        "Found a longer cell.",
+                        "Nothing was loaded.",
+                        to_do=f"correct the file, then {RUN_AGAIN}",
+                    )
+                size += compute.sum(lengths.take(column.indices)).as_py() or 0
+        return size
 
     def _read(self, step: Any) -> Any:
         """Do one step; an error of Parquet's becomes a refusal that names the file."""

@@ -8,7 +8,7 @@ from typing import Any
 from airflow.providers.postgres.hooks.postgres import PostgresHook
 
 from streamflow.archive import assert_sealed
-from streamflow.archive_files import SESSION, damage_of, read_back, rows_of
+from streamflow.archive_files import LOCK, SESSION, damage_of, read_back, rows_of
 from streamflow.months import Month
 from streamflow.refusal import NotYet
 from streamflow.templating import render
@@ -31,9 +31,18 @@ def restore(conn_id: str, month: Month) -> list[str]:
         NotYet: if another run keeps sealing.
         psycopg.errors.RaiseException: if the rows are not what the ledger says.
     """
+    connection: Any = PostgresHook(conn_id).get_conn()  # psycopg's; the hook promises less
+    with closing(connection), connection.cursor() as cursor:
+        cursor.execute(LOCK)
+        connection.commit()
+        return restore_month(conn_id, month)
+
+
+def restore_month(conn_id: str, month: Month) -> list[str]:
+    """Do what :func:`restore` does, for a caller that holds the archive's lock."""
     import psycopg
 
-    connection: Any = PostgresHook(conn_id).get_conn()  # psycopg's; the hook promises less
+    connection: Any = PostgresHook(conn_id).get_conn()
     with closing(connection), connection.cursor() as cursor:
         assert_sealed(cursor, month)
         connection.rollback()

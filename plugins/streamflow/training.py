@@ -14,6 +14,7 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
 from streamflow import __version__, settings
+from streamflow.archive_files import LOCK_SHARED
 from streamflow.features import FEATURES, LABEL, Feature
 from streamflow.months import Month
 from streamflow.parquet import CopiedRows, write_parquet
@@ -136,6 +137,8 @@ def build(conn_id: str, month: Month, horizon: int, folder: Path, name: str | No
     try:
         connection: Any = PostgresHook(conn_id).get_conn()  # psycopg's; the hook promises less
         with closing(connection), connection.cursor() as cursor:
+            cursor.execute(LOCK_SHARED)
+            connection.commit()
             built = _build(cursor, month, horizon, columns, unfinished)
             path = folder / (name or f"{month}_horizon_{horizon}_revision_{built.revision}.parquet")
             unfinished.replace(path)

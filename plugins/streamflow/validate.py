@@ -130,9 +130,11 @@ class ValidateOperator(BaseOperator):
             *aside,
             f"Checked: {dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC",
         ]
-        write_page(page, title, facts, [describe(result, lines, shows_values) for result in results.results])
         logged = {"file_sha256": sha256, "is_passed": not failures, "facts": facts}
-        hook.run(self.log_sql, parameters=logged | as_json(results.results, lines, shows_values))
+        logged |= as_json(results.results, lines, shows_values)
+        if hook.run(self.log_sql, parameters=logged, handler=lambda cursor: cursor.rowcount) != 1:
+            raise Refusal(self._loaded_again(title, staged), to_do=RUN_AGAIN)
+        write_page(page, title, facts, [describe(result, lines, shows_values) for result in results.results])
         if failures:
             raise Refusal(
                 f"{title}: {len(failures)} of {len(results.results)} rules failed.",
@@ -151,11 +153,14 @@ class ValidateOperator(BaseOperator):
             "profile": json.dumps(profile(results, left_out)),
         }
         if hook.run(self.passed_sql, parameters=passed, handler=lambda cursor: cursor.rowcount) != 1:
-            raise Refusal(f"{title}: staging.{staged} was loaded again while it was validated.", to_do=RUN_AGAIN)
+            raise Refusal(self._loaded_again(title, staged), to_do=RUN_AGAIN)
         passing = len(results.results) - len(warnings)
         self.log.info("%s: %s passed, %s.", title, count(passing, "rule"), count(len(warnings), "warning"))
         self.log.info("All results: %s", page)
         return {"rules": len(results.results), "warnings": said, "report": str(page)}
+
+    def _loaded_again(self, title: str, staged: str) -> str:
+        return f"{title}: staging.{staged} was loaded again while it was validated."
 
     def _broken(self, results: Any, staged: str) -> list[Any]:
         """Return the broken rules, without those that fail only because a column is missing."""

@@ -53,9 +53,15 @@ def still_missing(folder: str | Path, settle_seconds: float, files: Iterable[str
 
     Raises:
         Refusal: if the store can be reached and waiting would not help, such as without the right to read.
-        NotYet: if it cannot be reached.
     """
-    delivery = delivery_at(str(folder))
+    try:
+        return _still_missing(str(folder), settle_seconds, files)
+    except NotYet as trouble:  # it cannot be reached, or an object changes just now: waiting goes on
+        return [" ".join(trouble.facts[1:-1] or trouble.facts[:1]).rstrip(".")]
+
+
+def _still_missing(folder: str, settle_seconds: float, files: Iterable[str]) -> list[str]:
+    delivery = delivery_at(folder)
     missing: list[str] = []
     ahead: dict[str, Look] = {}
     try:
@@ -95,7 +101,7 @@ def still_missing(folder: str | Path, settle_seconds: float, files: Iterable[str
     if ahead and not missing:  # if anything else is missing, there will be another check anyway
         log.info("Watching the files dated in the future for %.0f s: are they still being written?", settle_seconds)
         time.sleep(settle_seconds)
-        again = delivery_at(str(folder))
+        again = delivery_at(folder)
         missing = [f"{name} was written while it was watched" for name in ahead if _has_changed(again, name, ahead)]
     return missing
 
@@ -215,7 +221,7 @@ class MonthFolderTrigger(BaseTrigger):
 
 def _refused(refusal: Refusal) -> dict[str, Any]:
     """Return a refusal as the payload of an event."""
-    return {"facts": list(refusal.facts), "again": isinstance(refusal, NotYet)}
+    return {"facts": list(refusal.facts)}
 
 
 class MonthFolderSensor(FileSensor):
@@ -231,7 +237,6 @@ class MonthFolderSensor(FileSensor):
     Raises:
         TaskRefused: on timeout; says which files are missing. If the store of a URL refuses, so that waiting would not
             help.
-        TaskNotYet: if the store cannot be reached; retried.
     """
 
     template_fields: Sequence[str] = (*FileSensor.template_fields, "as_of")
@@ -278,7 +283,7 @@ class MonthFolderSensor(FileSensor):
     def execute_complete(self, context: Any, event: list[str] | dict[str, Any] | None = None) -> None:
         """Succeed or fail, as the trigger reports."""
         if isinstance(event, dict):
-            raise NotYet(*event["facts"], to_do="") if event["again"] else Refusal(*event["facts"])
+            raise Refusal(*event["facts"])
         if event:
             raise self._timed_out(event)
         self._log_whole()

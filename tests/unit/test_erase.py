@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from streamflow import erase as streamflow_erase
 from streamflow.erase import Plan, read_users, terms_of, users_of
 from streamflow.plain import as_cell, show
 from streamflow.refusal import Refusal
@@ -60,3 +61,11 @@ def test_whatever_the_package_writes_of_a_user_is_found(user):
 
 def test_a_short_id_is_not_found_in_other_words():
     assert not any(term in "17 of 117 rows: 'users' and 'labels17'" for term in terms_of(["17", "use"]))
+
+
+@pytest.mark.parametrize(
+    ("text", "is_named"),
+    [("ann asked for it", True), ("request of SF-12.", True), ("(17)", True), ("annual, SF-123, 2017", False)],
+)
+def test_a_reason_that_names_someone_with_a_short_id_is_noticed(text, is_named):
+    assert streamflow_erase._names(text, ["ann", "SF-12", "17"]) is is_named

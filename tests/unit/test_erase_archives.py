@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from pyarrow import parquet
 
+from streamflow import archive as streamflow_archive
 from streamflow import erase_archives
 from streamflow.archive import archive
 from streamflow.erase import plan
@@ -47,7 +48,8 @@ def check() -> None:
 def test_the_plan_counts_months_that_are_only_in_the_archive(archived):
     planned = plan("streamflow_db", ["ann", "nobody"])
     assert planned.rows == {JANUARY: dict.fromkeys(TABLES, 1), FEBRUARY: dict.fromkeys(TABLES, 1)}
-    assert (planned.users, planned.unknown) == (2, 1)
+    assert (planned.users, planned.unknown, planned.brought_back) == (2, 1, 1)
+    assert "1 month of them is only in the archive: the database must have room for all of them" in planned.lines[2]
     assert plan("streamflow_db", ["cid"]).rows == {FEBRUARY: dict.fromkeys(TABLES, 1)}
     assert partitions(archived) == [FEBRUARY]
 
@@ -110,8 +112,60 @@ def test_an_erasure_that_is_killed_in_the_archive_goes_on(archived, archive_fold
     check()
 
 
-def test_a_copy_that_is_lost_stops_it_before_anything_is_erased(archived, archive_folder):
-    file_of(archive_folder, "users", JANUARY).unlink()
+def test_a_file_that_was_never_recorded_is_found(two_months, archive_folder, monkeypatch):
+    """An attempt to archive was killed, and a restatement came before the next one."""
+    use(two_months, monkeypatch)
+    record, left = streamflow_archive.record, [2]
+
+    def killed(*args):
+        if not left[0]:
+            raise KeyboardInterrupt
+        left[0] -= 1
+        record(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(streamflow_archive, "record", killed)
+        with pytest.raises(KeyboardInterrupt):
+            archive("streamflow_db", "a run")
+    assert two_months.query("select from archives") == []
+    (archive_folder / "x" / "y").mkdir(parents=True)
+    unfinished = file_of(archive_folder, "users", JANUARY).with_name(".17.unfinished")
+    unfinished.write_bytes(b"ann")
+    two_months.load_month(JANUARY, delivery("bob"), True)
+    assert files_that_have(archive_folder, "ann") != []
+    erase("ann")
+    assert files_that_have(archive_folder, "ann") == []
+    assert not unfinished.exists()
+    check()
+
+
+def test_an_older_file_that_cannot_be_read_is_deleted(two_months, archive_folder, monkeypatch):
+    use(two_months, monkeypatch)
+    archive("streamflow_db", "a run")
+    file_of(archive_folder, "labels", JANUARY).write_bytes(b"not Parquet")
+    two_months.load_month(JANUARY, delivery("bob"), True)
+    erase("ann")
+    assert not file_of(archive_folder, "labels", JANUARY).exists()
+    assert files_that_have(archive_folder, "ann") == []
+
+
+def test_the_month_before_comes_back_if_it_is_counted_with(two_months, archive_folder, monkeypatch):
+    """February was sealed after March, so March's counts are of another time; it has no row of the user."""
+    use(two_months, monkeypatch)
+    two_months.load_month("2024-04-30", delivery("bob", "dot"))
+    two_months.load_month("2024-03-31", delivery("bob", "cid"), True)
+    assert archive_and_drop(1).dropped == [JANUARY, FEBRUARY, "2024-03-31"]
+    erase("dot")
+    assert found_anywhere(two_months, ["'dot'"]) == []
+    assert files_that_have(archive_folder, "dot") == []
+    check()
+    two_months.load_month("2024-05-31", delivery("bob"))
+    check()
+
+
+@pytest.mark.parametrize("spoil", [Path.unlink, lambda path: path.write_bytes(b"not Parquet")], ids=["no", "damaged"])
+def test_a_copy_that_is_lost_stops_it_before_anything_is_erased(archived, archive_folder, spoil):
+    spoil(file_of(archive_folder, "users", JANUARY))
     before = archived.contents(ledger=True)
     with pytest.raises(Refusal, match="the archived file that has the only copy of a snapshot"):
         erase("ann")

@@ -111,6 +111,7 @@ def test_a_manifest_decides_between_two_forms(folder, database):
         (b'{"files": {"users.csv": {"bytes": true, "sha256": "%s"}}}' % (b"0" * 64), "does not give 'users.csv'"),
         (b'{"files": {"users.csv": {"bytes": -1, "sha256": "%s"}}}' % (b"0" * 64), "does not give 'users.csv'"),
         (b'{"files": {"\\u001b[2J": {"bytes": 5, "sha256": "0"}}}', "does not give '\\x1b[2J' its"),
+        (b"[" * 500_000, "is not JSON"),
         (b" " * (2 << 20), "has more than 1048576 bytes"),
     ],
 )

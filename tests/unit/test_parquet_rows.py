@@ -6,6 +6,7 @@ import datetime as dt
 import decimal
 import hashlib
 import io
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -22,6 +23,11 @@ def packed(columns: dict, **types: pa.DataType) -> bytes:
     table = pa.table(arrays)
     parquet.write_table(table, file, row_group_size=max(2, table.num_rows // 3))
     return file.getvalue()
+
+
+def peak_memory() -> int:
+    """The most memory, in bytes, that this process ever had."""
+    return int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]) << 10
 
 
 def refused_load(load, table: str, content: bytes) -> str:
@@ -45,6 +51,7 @@ def test_a_parquet_file_is_loaded_as_what_it_holds_and_recorded_as_what_it_is(da
     assert found == {
         "file": "month_000/usage_agg_30d.parquet",
         "rows": 5,
+        "suppressed": 0,
         "bytes": len(content),
         "sha256": hashlib.sha256(content).hexdigest(),
         "not_delivered": [],
@@ -166,6 +173,21 @@ def test_a_file_that_is_too_large_as_csv_is_refused(database, load, monkeypatch)
     monkeypatch.setenv("AIRFLOW__STREAMFLOW__MAX_FILE_BYTES", "100000")
     message = refused_load(load, "labels", packed({"user_id": ["ann" * 9] * 9000, "churn_label": [True] * 9000}))
     assert "month_000/labels.parquet is too large when written as CSV.\nExpected at most 100000 bytes" in message
+
+
+def test_a_small_file_of_long_texts_does_not_fill_the_memory(database, load, monkeypatch):
+    """20 GB when written as CSV: refused at the first row that is too long, or at the limit, without decoding all."""
+    monkeypatch.setenv("AIRFLOW__STREAMFLOW__MAX_FILE_BYTES", str(50 << 20))
+    rows = 20_000
+    one = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), pa.array(["x" * (1 << 20)]))
+    file = io.BytesIO()
+    parquet.write_table(pa.table({"user_id": one, "churn_label": [True] * rows}), file)
+    content = file.getvalue()
+    assert len(content) < 1 << 22
+    before = peak_memory()
+    message = refused_load(load, "labels", content)
+    assert "month_000/labels.parquet" in message
+    assert peak_memory() - before < 600 << 20
 
 
 def test_a_file_without_rows_has_none(database, load):

@@ -2,7 +2,7 @@
 -- Adds a validation to the log, whether it passed or failed.
 --
 -- takes:  the record of the load; the parameters file_sha256, is_passed, facts, result, and delivered_values
--- leaves: a row in public.validations, unless the table was loaded again meanwhile
+-- leaves: a row in public.validations, unless the table was loaded again, or users were erased, meanwhile
 insert into public.validations
 (
     as_of, table_name, run_id, file_name, file_bytes, file_sha256, delivered,
@@ -24,4 +24,5 @@ from staging.files
 where
     as_of = date '{{ as_of }}'
     and table_name = '{{ task.table.name }}'
-    and file_sha256 = {{ 'file_sha256' | parameter }};
+    and file_sha256 = {{ 'file_sha256' | parameter }}
+    and erasures = staging.erasures_known();

@@ -25,6 +25,7 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
     name text;
+    names text[];
 begin
     lock table staging.publish_lock in exclusive mode;
     perform staging.assert_true(
@@ -39,14 +40,19 @@ begin
     end loop;
 
     -- by their names: after a crash of the server, no record of staging is left, but the builds are
-    for name in
-        select relname from pg_class
-        where
-            relnamespace = 'staging'::regnamespace and relkind = 'r'
-            and relname not in ('publish_lock', 'runs', 'files', 'builds')
-        order by relname
+    -- until none is left: a build under way holds a lock on its staged table, and is seen only after that one is gone
     loop
-        execute format('drop table staging.%I', name);
+        names := array(
+            select relname from pg_class
+            where
+                relnamespace = 'staging'::regnamespace and relkind = 'r'
+                and relname not in ('publish_lock', 'runs', 'files', 'builds')
+            order by relname
+        );
+        exit when names = '{}';
+        foreach name in array names loop
+            execute format('drop table if exists staging.%I', name);
+        end loop;
     end loop;
     delete from staging.builds;
     update staging.files set is_validated = false, warnings = '{}', asks = '{}', erasures = -1;
