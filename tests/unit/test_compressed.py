@@ -49,6 +49,7 @@ def test_a_compressed_file_is_loaded_as_what_it_holds_and_recorded_as_what_it_is
     assert found == {
         "file": "month_000/labels.csv.gz",
         "rows": 2,
+        "suppressed": 0,
         "bytes": path.stat().st_size,
         "sha256": sha256,
         "not_delivered": [],

@@ -168,7 +168,7 @@ def test_installing_takes_over_what_another_user_made(january, tmp_path):
     assert done.returncode == 0, done.stderr
     assert january.contents() == before
     owners = "select tableowner::text, count(*)::int from pg_tables where schemaname = 'public' group by 1 order by 1"
-    assert january.query(owners) == [("postgres", 1), ("streamflow_owner", 6 + 6 + 6 + 7)]
+    assert january.query(owners) == [("postgres", 1), ("streamflow_owner", 6 + 6 + 6 + 8)]
     assert_is_denied(january, "drop table labels_snapshots_20240131")
     run_of(january, tmp_path).execute("prepare")
     january.load_month(JANUARY, delivery("ann", "bob"))
