@@ -2,7 +2,8 @@
 -- Marks the staged file as validated, so that the gate can pass it.
 --
 -- takes:  the parameters file_sha256 (of the file whose suite has passed), warnings, asks, and profile
--- leaves: the file marked as validated, with what the suite has found, if it is still the recorded one and no one was erased since
+-- leaves: the file marked as validated, with what the suite has found, if it is still the recorded one and no one was
+--         erased since
 update staging.files set
     is_validated = true,
     warnings = warnings || {{ 'warnings' | parameter }}::text[],
