@@ -1,9 +1,9 @@
 -- The archive: which revisions of sealed snapshots are also in files, and which snapshots are only there.
 --
 -- takes:  the ledger
--- leaves: public.archives, one row per reading back of a file, in which only an erasure
---         changes something; the view public.current_archives with the newest reading of each revision; and the view public.archived_snapshots with the sealed snapshots that are no
---         longer in the database
+-- leaves: public.archives, one row per reading back of a file, in which only an erasure changes something; the view
+--         public.current_archives with the newest reading of each revision; and the view public.archived_snapshots with
+--         the sealed snapshots that are no longer in the database
 
 create table if not exists public.archives (
     as_of date,
