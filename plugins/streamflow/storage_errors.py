@@ -110,7 +110,7 @@ def storage_errors(place: Any) -> Iterator[None]:
         raise NotYet(
             f"{where}:",
             "Expected to reach it.",
-            f"Found trouble on the way, or in the store itself ({printable(', '.join(dict.fromkeys(codes)))}).",
+            f"Found trouble on the way, or in the store itself ({printable(next(iter(codes), type(error).__name__))}).",
         ) from None
 
 
