@@ -10,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings, target
 from hypothesis import strategies as st
 
-from streamflow.tables import TABLES, tables_of
+from streamflow.tables import TABLES
 from support import oracle
-from support.database import Database, Refused
-from support.histories import MONTHS, SEQUENCES, as_files, deliveries
+from support.database import Database
+from support.histories import MONTHS, SEQUENCES, as_files, contents, deliveries, is_refused, load
 from support.paths import REAL_DELIVERIES
 
 PARTS = 4
@@ -28,15 +28,6 @@ RUNS = st.lists(
     min_size=1,
     max_size=6,
 )
-
-
-def contents(database: Database) -> dict[str, list[tuple]]:
-    held = {}
-    for table in TABLES.values():
-        for name, extra in ((table.name, ()), (table.snapshots, ("as_of", "source_as_of"))):
-            columns = ", ".join(f"{column}::text" for column in ("user_id", *table.columns, *extra))
-            held[name] = sorted(database.query(f"select {columns} from {name}"), key=repr)
-    return held
 
 
 def digests(files: dict[str, bytes]) -> dict[str, str]:
@@ -73,22 +64,9 @@ def assert_contract(fresh_database, offered: list[dict[str, pd.DataFrame]], runs
     for month, which, restate, killed_after in runs:
         delivery = offered[(which + MONTHS.index(month)) % len(offered)]
         after = oracle.states(accepted | {month: delivery})
-        other_columns = month in accepted and any(
-            list(accepted[month][one]) != list(delivery[one]) for one in tables_of(month)
-        )
-        refused = oracle.has_orphans(after) or (not restate and (other_columns or oracle.changes_sealed(states, after)))
-        sealed = completed = False
+        refused = is_refused(accepted, month, delivery, states, after, restate)
         newest = oracle.contents(states)
-        try:
-            for number, step in enumerate(database.steps(month, as_files(delivery), restate), start=1):
-                sealed = sealed or step == "seal"
-                completed = step in (f"upsert {list(TABLES)[-1]}", "drop_staging")
-                if number == killed_after:
-                    break
-        except Refused:
-            assert refused
-        else:
-            assert sealed == (not refused) or killed_after
+        sealed, completed = load(database, month, as_files(delivery), restate, killed_after, refused)
         if sealed:
             ledger.record(month, digests(as_files(delivery)), states, after, restate)
             accepted, states = accepted | {month: delivery}, after

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from streamflow import erase as erasures
 from streamflow.refusal import Refusal
-from streamflow.tables import TABLES, tables_of
+from streamflow.tables import TABLES
 from support import oracle
 from support.builders import FEBRUARY, JANUARY, MARCH, delivery
-from support.database import Database, Refused
+from support.database import Database
 from support.erasing import APPROVAL, erase, found_anywhere, readmit, use
-from support.histories import MONTHS, SEQUENCES, USERS, as_files, deliveries
+from support.histories import MONTHS, SEQUENCES, USERS, as_files, contents, deliveries, is_refused, load
 
 STAYS = "person-who-stays"
 PERSON = {user: f"person-{user}-7d1" for user in USERS}  # found nowhere but where the user is
@@ -90,22 +90,9 @@ class History:
         self.file_rows |= {digests[name]: len(frame) for name, frame in whole.items()}
         states = oracle.states(self.accepted)
         after = oracle.states(self.accepted | {month: rest})
-        other_columns = month in self.accepted and any(
-            list(self.accepted[month][one]) != list(rest[one]) for one in tables_of(month)
-        )
-        refused = oracle.has_orphans(after) or (not restate and (other_columns or oracle.changes_sealed(states, after)))
-        sealed = completed = False
+        refused = is_refused(self.accepted, month, rest, states, after, restate)
         self.live_was.append(oracle.contents(states))
-        try:
-            for number, step in enumerate(self.database.steps(month, files, restate), start=1):
-                sealed = sealed or step == "seal"
-                completed = step in (f"upsert {list(TABLES)[-1]}", "drop_staging")
-                if number == killed_after:
-                    break
-        except Refused:
-            assert refused
-        else:
-            assert sealed == (not refused) or killed_after
+        sealed, completed = load(self.database, month, files, restate, killed_after, refused)
         if sealed:
             self.ledger.record(month, digests, states, after, restate)
             self.accepted |= {month: rest}
@@ -187,15 +174,6 @@ def with_one_who_stays(frame: pd.DataFrame) -> pd.DataFrame:
     """
     stays = frame.iloc[[0]].assign(user_id=STAYS)
     return pd.concat([frame.assign(user_id=frame["user_id"].map(PERSON)), stays], ignore_index=True)
-
-
-def contents(database: Database) -> dict[str, list[tuple]]:
-    held = {}
-    for table in TABLES.values():
-        for name, extra in ((table.name, ()), (table.snapshots, ("as_of", "source_as_of"))):
-            columns = ", ".join(f"{column}::text" for column in ("user_id", *table.columns, *extra))
-            held[name] = sorted(database.query(f"select {columns} from {name}"), key=repr)
-    return held
 
 
 @pytest.fixture
