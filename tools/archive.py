@@ -10,36 +10,27 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "plugins"))
 
-from console import lines_of, tables_told
+from console import errors_told
 from streamflow.months import Month
 
 
+@errors_told
 def main(args: list[str]) -> int:
     """Archive from the database of the connection streamflow_db; return the exit code."""
     if len(args) > 1:
         print("usage: make archive [MONTH=2024-01-31] [DELIVERIES=folder]", file=sys.stderr)
         return 2
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # what is not complete does not count
-    import psycopg
-    from airflow.sdk.exceptions import AirflowException
-
     from streamflow import settings
-    from streamflow.refusal import Refusal
-
-    with tables_told():
-        from streamflow.archive import archive
-        from streamflow.retention import apply_retention
+    from streamflow.archive import archive
+    from streamflow.retention import apply_retention
 
     run_id = f"make_archive__{uuid.uuid4()}"
-    try:
-        month = Month.parse(args[0], "MONTH", "run it with") if args and args[0] else None
-        keep = settings.keep_months()
-        print(archive("streamflow_db", run_id, month))
-        if keep is not None:
-            print(apply_retention("streamflow_db", run_id, keep))
-    except (Refusal, psycopg.Error, AirflowException, OSError) as error:
-        print(*lines_of(error), sep="\n", file=sys.stderr)
-        return 1
+    month = Month.parse(args[0], "MONTH", "run it with") if args and args[0] else None
+    keep = settings.keep_months()
+    print(archive("streamflow_db", run_id, month))
+    if keep is not None:
+        print(apply_retention("streamflow_db", run_id, keep))
     return 0
 
 

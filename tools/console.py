@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from streamflow.refusal import Refusal, TaskEnded, raised_in_sql, wrap
 
@@ -17,6 +18,25 @@ def tables_told() -> Iterator[None]:
     except Refusal as error:
         print(*lines_of(error), sep="\n", file=sys.stderr)
         sys.exit(1)
+
+
+def errors_told(main: Callable[[list[str]], int]) -> Callable[[list[str]], int]:
+    """Decorate a tool's main function: an error that a user can act on is printed, and the exit code is 1."""
+
+    @functools.wraps(main)
+    def wrapper(args: list[str]) -> int:
+        try:
+            return main(args)
+        except Exception as error:
+            import psycopg
+            from airflow.sdk.exceptions import AirflowException
+
+            if not isinstance(error, Refusal | psycopg.Error | AirflowException | OSError):
+                raise
+            print(*lines_of(error), sep="\n", file=sys.stderr)
+            return 1
+
+    return wrapper
 
 
 def lines_of(error: object) -> list[str]:

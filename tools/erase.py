@@ -15,11 +15,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "plugins"))
 
-from console import lines_of, tables_told
+from console import errors_told
 
 USAGE = "usage: make erase USERS_FILE=ids.txt REASON='why, naming no user' [YES=1] [DELIVERIES=folder]"
 
 
+@errors_told
 def main(args: list[str]) -> int:
     """Erase the users from the database of the connection streamflow_db; return the exit code."""
     is_approved = "--yes" in args
@@ -33,15 +34,9 @@ def main(args: list[str]) -> int:
         print("make erase asks on the terminal, and there is none; in a script, add YES=1", file=sys.stderr)
         return 2
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # each month is a transaction, and it can be started again
-    import psycopg
-    from airflow.sdk.exceptions import AirflowException
-
-    from streamflow.refusal import Refusal
-
-    with tables_told():
-        from streamflow.approval import Approval
-        from streamflow.erase import erase, plan, read_users
-        from streamflow.erased_traces import remove_traces
+    from streamflow.approval import Approval
+    from streamflow.erase import erase, plan, read_users
+    from streamflow.erased_traces import remove_traces
 
     try:
         with Path(file).open("rb") as content:
@@ -60,9 +55,6 @@ def main(args: list[str]) -> int:
             print(f"XComs of these tasks may quote them, and only the DAG streamflow_erase deletes those: {runs}.")
     except EOFError:
         print("\nNothing was erased.", file=sys.stderr)
-        return 1
-    except (Refusal, psycopg.Error, AirflowException, OSError) as error:
-        print(*lines_of(error), sep="\n", file=sys.stderr)
         return 1
     return 0
 

@@ -16,32 +16,26 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "plugins"))
 
-from console import lines_of, tables_told
+from console import errors_told
 from streamflow.manifest import NAME, Entry, text_of
 from streamflow.refusal import Refusal, count
 
 
+@errors_told
 def main(args: list[str]) -> int:
     """Write the manifest into a month folder; return the exit code."""
     if len(args) != 1 or not args[0]:
         print("usage: make manifest FOLDER=month folder or its URL", file=sys.stderr)
         return 2
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # the manifest is replaced only when the new one is complete
-    from airflow.sdk.exceptions import AirflowException
+    from streamflow.places import place_of, without_credentials
+    from streamflow.storage_errors import storage_errors
 
-    with tables_told():
-        from streamflow.places import place_of, without_credentials
-        from streamflow.storage_errors import storage_errors
-
-    try:
-        with contextlib.redirect_stdout(sys.stderr):  # the stores' hooks log what they do
-            files = entries(args[0])
-            place = place_of(args[0]) / NAME
-            with storage_errors(place):
-                write(place, text_of(files))
-    except (Refusal, OSError, AirflowException) as error:
-        print(*lines_of(error), sep="\n", file=sys.stderr)
-        return 1
+    with contextlib.redirect_stdout(sys.stderr):  # the stores' hooks log what they do
+        files = entries(args[0])
+        place = place_of(args[0]) / NAME
+        with storage_errors(place):
+            write(place, text_of(files))
     print(f"{without_credentials(str(place))}: {count(len(files), 'file')}.")
     return 0
 

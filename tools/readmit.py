@@ -13,9 +13,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "plugins"))
 
-from console import lines_of, tables_told
+from console import errors_told
 
 
+@errors_told
 def main(args: list[str]) -> int:
     """Readmit the users in the database of the connection streamflow_db; return the exit code."""
     if len(args) != 2 or not args[0] or not args[1].strip():
@@ -25,21 +26,12 @@ def main(args: list[str]) -> int:
         return 2
     file, reason = args
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # it is one transaction
-    import psycopg
-    from airflow.sdk.exceptions import AirflowException
+    from streamflow.erase import read_users, readmit
+    from streamflow.refusal import count
 
-    from streamflow.refusal import Refusal, count
-
-    with tables_told():
-        from streamflow.erase import read_users, readmit
-
-    try:
-        with Path(file).open("rb") as content:
-            users = read_users(content, file)
-        readmitted, from_as_of = readmit("streamflow_db", users, getpass.getuser(), reason)
-    except (Refusal, psycopg.Error, AirflowException, OSError) as error:
-        print(*lines_of(error), sep="\n", file=sys.stderr)
-        return 1
+    with Path(file).open("rb") as content:
+        users = read_users(content, file)
+    readmitted, from_as_of = readmit("streamflow_db", users, getpass.getuser(), reason)
     if not readmitted:
         print(f"None of {count(len(users), 'user')} is erased.", file=sys.stderr)
         return 1

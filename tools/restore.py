@@ -9,30 +9,22 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "plugins"))
 
-from console import lines_of, tables_told
+from console import errors_told
 from streamflow.months import Month
 
 
+@errors_told
 def main(args: list[str]) -> int:
     """Restore into the database of the connection streamflow_db; return the exit code."""
     if len(args) != 1 or not args[0]:
         print("usage: make restore MONTH=2024-01-31 [DELIVERIES=folder]", file=sys.stderr)
         return 2
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # it is one transaction
-    import psycopg
-    from airflow.sdk.exceptions import AirflowException
+    from streamflow.refusal import count
+    from streamflow.restore import restore
 
-    from streamflow.refusal import Refusal, count
-
-    with tables_told():
-        from streamflow.restore import restore
-
-    try:
-        month = Month.parse(args[0], "MONTH", "run it with")
-        restored = restore("streamflow_db", month)
-    except (Refusal, psycopg.Error, AirflowException, OSError) as error:
-        print(*lines_of(error), sep="\n", file=sys.stderr)
-        return 1
+    month = Month.parse(args[0], "MONTH", "run it with")
+    restored = restore("streamflow_db", month)
     if restored:
         print(
             f"{month}: {count(len(restored), 'snapshot')} brought back from the archive; the ledger is unchanged.\n"

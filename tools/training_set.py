@@ -12,10 +12,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "plugins"))
 
-from console import lines_of, tables_told
+from console import errors_told
 from streamflow.months import MAX_HORIZON, Month
 
 
+@errors_told
 def main(args: list[str]) -> int:
     """Build the set in the database of the connection streamflow_db; return the exit code."""
     if len(args) != 3 or not args[0] or not args[1].isdecimal() or int(args[1]) > MAX_HORIZON or not args[2]:
@@ -27,22 +28,13 @@ def main(args: list[str]) -> int:
         return 2
     as_of, horizon, out = args
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing has begun
-    import psycopg
-    from airflow.sdk.exceptions import AirflowException
-
-    from streamflow.refusal import Refusal
-
-    with tables_told():
-        from streamflow.training import build
+    from streamflow.training import build
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)  # build removes its unfinished file
     try:
         month = Month.parse(as_of, "AS_OF", "run it with")
         print(build("streamflow_db", month, int(horizon), Path(out).parent, Path(out).name))
-    except (Refusal, psycopg.Error, AirflowException, OSError) as error:
-        print(*lines_of(error), sep="\n", file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
         return 130
     return 0

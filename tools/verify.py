@@ -12,30 +12,21 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "plugins"))
 
-from console import lines_of, tables_told
+from console import errors_told
 
 
+@errors_told
 def main(args: list[str]) -> int:
     """Verify the database of the connection streamflow_db; return the exit code."""
     if args:
         print("usage: make verify [DELIVERIES=folder]", file=sys.stderr)
         return 2
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # it is read-only
-    import psycopg
-    from airflow.sdk.exceptions import AirflowException
+    from streamflow.templating import render
+    from streamflow.verify import verify
 
-    from streamflow.refusal import Refusal
-
-    with tables_told():
-        from streamflow.templating import render
-        from streamflow.verify import verify
-
-    try:
-        sql = [render(f"{name}.sql") for name in ("tasks/verify", "parts/verified", "parts/archived_files")]
-        verified = verify("streamflow_db", *sql)
-    except (Refusal, psycopg.Error, AirflowException) as error:
-        print(*lines_of(error), sep="\n", file=sys.stderr)
-        return 1
+    sql = [render(f"{name}.sql") for name in ("tasks/verify", "parts/verified", "parts/archived_files")]
+    verified = verify("streamflow_db", *sql)
     print(verified)
     return 0 if verified.months else 1
 
