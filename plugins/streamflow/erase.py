@@ -33,12 +33,6 @@ _MONTHS = """
 select distinct as_of::text from public.erasure_months where erasure_id = %s and erased_at is null order by as_of
 """
 _TOUCHED = "select distinct as_of::text from public.erasure_months where erasure_id = %s order by as_of"
-_TOUCHED_BEFORE = """
-select distinct as_of::text
-from public.erasure_months
-where erasure_id in (select erasure_id from public.erasures where user_hash = any(%s))
-order by as_of
-"""
 _ERASE_MONTH = "select staging.erase_month(%s, %s, %s)"
 _ANALYZE = "select staging.analyze_erased(%s)"
 _FINISH = "select run_id, table_name from staging.finish_erasure(%s, %s, %s)"
@@ -186,8 +180,8 @@ def erase(conn_id: str, users: list[str], approval: Approval, run_id: str) -> Er
         (erasure,) = cursor.execute(_RECORD, recorded).fetchone()
         connection.commit()
         if erasure is None:
-            months = [as_of for (as_of,) in cursor.execute(_TOUCHED_BEFORE, (recorded[1],)).fetchall()]
-            return Erased("", len(users), {}, months, [], [])
+            changed = cursor.execute(render("parts/months_of_users.sql"), {"hashes": recorded[1]}).fetchall()
+            return Erased("", len(users), {}, [as_of for (as_of,) in changed], [], [])
         before = cursor.execute(render("parts/months_before.sql"), {"erasure": erasure}).fetchall()
         connection.commit()
         bring_back(conn_id, (as_of for (as_of,) in before))

@@ -13,17 +13,13 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 from streamflow import settings
 from streamflow.refusal import RUN_AGAIN, Refusal, count
 from streamflow.tables import Table
+from streamflow.templating import render
 
 CONN_ID = "streamflow_erasure_key"
 _SHORTEST = 32  # characters of a key
 
 _BUCKET = 4  # hex digits
 
-_ERASED_IN = """
-select user_hash, user_bucket, key_fingerprint
-from public.erasures
-where %s::date < coalesce(from_as_of, 'infinity')
-"""
 _IN_BUCKETS = """
 select user_id from {}
 where substring(encode(sha256(%s::bytea || convert_to(user_id, 'UTF8')), 'hex') for %s) = any(%s)
@@ -104,7 +100,7 @@ def leave_out(cursor: Any, as_of: str, table: Table, name: str) -> int:
     """
     from psycopg import sql
 
-    erased = cursor.execute(_ERASED_IN, (as_of,)).fetchall()
+    erased = cursor.execute(render("parts/erased_users.sql"), {"month": as_of}).fetchall()
     if not erased:
         return 0
     key = read_key()

@@ -15,7 +15,6 @@ from streamflow.lines import MAX_LINE
 from streamflow.plain import printable, show
 from streamflow.refusal import RUN_AGAIN, Refusal
 
-SUFFIX = ".parquet"
 _ROWS = 1 << 12  # rows in memory
 _TEXT = 1 << 24  # bytes of text in memory, about
 
