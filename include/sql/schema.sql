@@ -7,6 +7,7 @@
 {% include 'schema/clear_staging.sql' %}
 {% include 'schema/assert_true.sql' %}
 {% include 'schema/tables.sql' %}
+{% include 'schema/live_keys.sql' %}
 {% include 'schema/migrations.sql' %}
 {% include 'schema/ledger.sql' %}
 {% include 'schema/validations.sql' %}

@@ -41,6 +41,17 @@ def revisions(database: Database) -> list[tuple]:
     )
 
 
+def tables_without_key(database: Database) -> list[str]:
+    """Live tables whose foreign key is lifted."""
+    keyed = "select conrelid::regclass::text from pg_constraint where contype = 'f' and confdeltype = 'c'"
+    return [
+        name
+        for (name,) in database.query(
+            f"select table_name from staging.tables() where refers_to is not null and table_name not in ({keyed})"
+        )
+    ]
+
+
 @pytest.mark.parametrize("part", range(PARTS))
 def test_the_database_depends_only_on_the_last_accepted_deliveries(fresh_database, part):
     """In parts, which processors share; a part draws the same at every run."""
@@ -80,6 +91,9 @@ def assert_contract(fresh_database, offered: list[dict[str, pd.DataFrame]], runs
         for name in expected:
             assert found[name] == expected[name], name
         assert revisions(database) == ledger.rows()
+        without_key = tables_without_key(database)
+        assert not without_key or not completed, without_key
+        assert all(database.rows(table) == [] for table in without_key), without_key
         differs = {relation for relation, *_ in database.verify()}
         assert differs == set() or (is_live_behind and differs <= set(TABLES)), differs
     target(float(len(accepted)))

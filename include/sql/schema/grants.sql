@@ -71,6 +71,8 @@ begin
             {%- if label %}
             staging.record_training_set(date, integer, text[], text, text, text),
             {%- endif %}
+            staging.lift_keys(text),
+            staging.set_key(text),
             staging.drop_month(date, text),
             staging.erasures_known(),
             staging.assert_no_erasure_since(date, text),

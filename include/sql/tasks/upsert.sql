@@ -7,6 +7,10 @@
 {% include 'parts/session.sql' %}
 lock table public.{{ table.name }} in share row exclusive mode;
 
+create temporary table upserted (
+    live_is text, ledger_rows bigint, inserted bigint, updated bigint, deleted bigint
+) on commit drop;
+
 with
 ledger as materialized (
     select max(as_of) filter (where table_name = '{{ table.name }}') as as_of, count(*) as row_count
@@ -55,6 +59,7 @@ inserted as (
     where what = 'inserted'
 )
 
+insert into upserted
 select
     (select as_of::text from ledger) as live_is,
     (select row_count from ledger) as ledger_rows,
@@ -62,3 +67,12 @@ select
     count(*) filter (where what = 'updated') as updated,
     count(*) filter (where what = 'deleted') as deleted
 from changed;
+
+-- an empty table gets its foreign key when it is full (schema/live_keys.sql)
+{% if table.refers_to -%}
+select staging.set_key('{{ table.name }}');
+{% endif -%}
+{% if tables.values() | selectattr('refers_to', 'eq', table.name) | list -%}
+select staging.lift_keys('{{ table.name }}');
+{% endif %}
+select live_is, ledger_rows, inserted, updated, deleted from upserted;
