@@ -173,12 +173,12 @@ def history_table(history: dict[str, Any]) -> str:
 def scheduler_table(scheduler: dict[str, Any]) -> str:
     """Return the runs under a real scheduler, the month's and the empty ones."""
     rows = [
-        [f"{run['dag']}, {run['what']}", run["seconds"], run["in_tasks"], run["tasks"], run["peak_mb"]]
+        [f"{run['dag']}, {run['what']}", run["seconds"], run.get("in_tasks"), run.get("tasks"), run["peak_mb"]]
         for run in scheduler["runs"]
     ]
-    head = ("real scheduler, LocalExecutor", "seconds", "sum in tasks", "tasks", "peak MB of a task")
+    head = ("real scheduler, LocalExecutor", "seconds", "sum in tasks", "tasks", "peak MB")
     month, empty = (
-        median(run["seconds"] for run in scheduler["runs"] if run["dag"] == dag and run["what"] != "warm-up")
+        median(run["seconds"] for run in scheduler["runs"] if run["dag"] == dag and run["what"].startswith("month"))
         for dag in ("streamflow_monthly_ingest", "empty_month")
     )
     return (

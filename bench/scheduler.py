@@ -1,4 +1,7 @@
-"""The month under a real scheduler and LocalExecutor, against a DAG of the same shape whose tasks are `select 1`."""
+"""The month under a real scheduler and LocalExecutor, against a DAG of the same shape whose tasks are `select 1`.
+
+Other contenders take turns with it, month by month, while the scheduler is down.
+"""
 
 from __future__ import annotations
 
@@ -95,26 +98,40 @@ def trigger(airflow: Airflow, dag: str, conf: dict[str, str], what: str) -> dict
     return took
 
 
-def run_scheduler(server: Server, users: int, checkout: Path = ROOT) -> dict[str, Any]:
-    """Run some months and the empty DAG in turns, after an empty warm-up run."""
+def run_scheduler(server: Server, users: int, others: dict[str, Any], checkout: Path = ROOT) -> dict[str, Any]:
+    """Run some months and the empty DAG in turns, each after an empty warm-up run, then the month of the others.
+
+    Args:
+        server: the bench's PostgreSQL.
+        users: how many a month has.
+        others: contenders by name; each has a database of its own.
+        checkout: whose package it is.
+    """
     months = deliveries(users, MONTHS if users < MANY else MONTHS_OF_MANY)
     database = "bench_scheduler"
     server.create(database)
     airflow = Airflow(server, "scheduler", database, months[0].folder.parent, checkout)
     airflow.write_shape()
     runs = []
-    with services(airflow):
-        known = "select dag_id from dag where dag_id = 'empty_month' and is_paused and exists ({});".format(
-            "select from dag where dag_id = 'streamflow_monthly_ingest' and not is_paused"
-        )
-        wait_for(server, airflow.metadata, known, "the services")
-        command = ["airflow", "dags", "unpause", "empty_month", "--yes"]
-        subprocess.run(command, env=airflow.env, check=True, capture_output=True)
-        runs.append(trigger(airflow, "empty_month", {}, "warm-up"))
-        for delivery in months:
-            what = f"month {delivery.number + 1}"
+    for delivery in months:
+        what = f"month {delivery.number + 1}"
+        with services(airflow):
+            known = "select dag_id from dag where dag_id = 'empty_month' and exists ({});".format(
+                "select from dag where dag_id = 'streamflow_monthly_ingest' and not is_paused"
+            )
+            wait_for(server, airflow.metadata, known, "the services")
+            command = ["airflow", "dags", "unpause", "empty_month", "--yes"]
+            subprocess.run(command, env=airflow.env, check=True, capture_output=True)
+            runs.append(trigger(airflow, "empty_month", {}, f"warm-up {delivery.number + 1}"))
             runs.append(trigger(airflow, "empty_month", {}, what))
             runs.append(trigger(airflow, "streamflow_monthly_ingest", {"as_of": delivery.as_of}, what))
+        server.a_month_passes(database)
+        previous = months[delivery.number - 1] if delivery.number else None
+        for name, other in others.items():
+            took = other.month(delivery, previous)
+            runs.append({"dag": name, "what": what, "seconds": took["seconds"], "peak_mb": took["peak_mb"]})
+            print(f"{name:<26} {what:<8} {took['seconds']:6.1f} s", flush=True)
+            server.a_month_passes(other.database)
     airflow.close()
     server.drop(database)
     return {"users": users, "checkout": str(checkout), "runs": runs}
