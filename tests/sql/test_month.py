@@ -45,6 +45,15 @@ def test_a_late_month_is_counted_by_all_tables_as_the_one_before(database):
     ) == [(FEBRUARY, 3, 2, 0, 1), (MARCH, 3, 1, 0, 2)]  # March of itself adds cid; dan is carried into it
 
 
+def test_autovacuum_leaves_builds_alone_until_they_are_sealed(database):
+    """If one were being vacuumed, seal would wait until autovacuum is cancelled, with its lock held."""
+    options = "select relname, reloptions from pg_class where relkind = 'r' and relname ~ '^labels_.*20240131'"
+    database.build_month(JANUARY, delivery("ann"))
+    assert ("labels_20240131_build", ["autovacuum_enabled=false"]) in database.query(options)
+    database.seal(JANUARY)
+    assert ("labels_snapshots_20240131", None) in database.query(options)
+
+
 def test_january_never_sees_february(database):
     database.load_month(JANUARY, delivery("ann"))
     january = database.query("select user_id, churn_label from labels_snapshots where as_of = '2024-01-31'")

@@ -13,7 +13,7 @@ begin
         'alter table public.%I rename constraint %I to %I', partition, build || '_pkey', partition || '_pkey'
     );
     execute format('alter table public.%I attach partition public.%I for values in (%L)', snapshots, partition, month);
-    execute format('alter table public.%I drop constraint as_of', partition);
+    execute format('alter table public.%I drop constraint as_of, reset (autovacuum_enabled)', partition);
     if to_regrole('streamflow_ingest') is not null then
         execute format('revoke all on public.%I from streamflow_ingest', partition);
     end if;

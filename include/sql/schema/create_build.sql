@@ -58,8 +58,10 @@ begin
     delete from staging.builds as old where old.as_of = month and old.table_name = create_build.table_name;
     execute format('drop table if exists staging.%I, staging.%I', build, changes);
     -- columns in live's order: in the snapshots, columns that came later follow as_of and source_as_of
+    -- attaching it would wait a second until autovacuum is cancelled: it may begin when the table is a partition
     execute format(
-        'create table staging.%I (like public.%I, as_of date not null, source_as_of date not null)', build, table_name
+        'create table staging.%I (like public.%I, as_of date not null, source_as_of date not null)
+        with (autovacuum_enabled = false)', build, table_name
     );
     execute format(
         'create unlogged table staging.%I (

@@ -10,7 +10,10 @@ begin
     perform staging.assert_run_owns_month(month, run);
     delete from staging.files as file where file.as_of = month and file.table_name = create_staging_table.table_name;
     execute format('drop table if exists staging.%I', staged);
-    execute format('create unlogged table staging.%I (like public.%I)', staged, table_name);
+    -- nothing in it is ever to be vacuumed, and to drop it would wait a second until autovacuum is cancelled
+    execute format(
+        'create unlogged table staging.%I (like public.%I) with (autovacuum_enabled = false)', staged, table_name
+    );
     -- the suite finds missing values, and reports them with their lines and the reason
     execute format('alter table staging.%I alter column user_id drop not null', staged);
     if to_regrole('streamflow_ingest') is not null then
