@@ -171,7 +171,7 @@ def history_table(history: dict[str, Any]) -> str:
 
 
 def scheduler_table(scheduler: dict[str, Any]) -> str:
-    """Return the runs under a real scheduler, the month's and the empty ones."""
+    """Return the runs under a real scheduler, the month's and the empty ones, and what the others took."""
     rows = [
         [f"{run['dag']}, {run['what']}", run["seconds"], run.get("in_tasks"), run.get("tasks"), run["peak_mb"]]
         for run in scheduler["runs"]

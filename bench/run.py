@@ -24,7 +24,7 @@ MONTHS = 2
 SIZES = "7043 100000 1000000"
 NAMES = ("floor", "floor_2", "package", "rules", "baseline")
 PEERS = ("dlt", "dbt")
-SCHEDULER_PEERS = ("floor", "floor_2", *PEERS)  # they need no package of `dags test`
+BESIDE_SCHEDULER = (Floor, FloorOfTwo, Dlt, Dbt)  # may take turns with it
 
 
 def chosen() -> tuple[str, ...]:
@@ -48,7 +48,7 @@ def contenders(server: Server, users: int, months: list[Delivery], names: tuple[
         found["rules"] = Rules(found["floor"])
     if "package" in names:
         found["package"] = Package(server, users, months[0].folder.parent)
-    if "package" in names and (checkout := os.environ.get("BESIDE")):
+    if checkout := os.environ.get("BESIDE"):
         found["beside"] = Beside(server, users, months[0].folder.parent, Path(checkout).resolve())
     for kind in (FloorOfTwo, Baseline, Dlt, Dbt):
         if kind.name in names:
@@ -113,10 +113,10 @@ def main() -> None:
             from scheduler import run_scheduler
 
             users = int(os.environ.get("USERS") or 7043)
-            others = [name for name in names if name in SCHEDULER_PEERS] if os.environ.get("ONLY") else []
-            racing = contenders(server, users, [], others)
-            found["scheduler"] = run_scheduler(server, users, racing)
-            for other in racing.values():
+            asked_for = names if os.environ.get("ONLY") else ()
+            others = {kind.name: kind(server, users) for kind in BESIDE_SCHEDULER if kind.name in asked_for}
+            found["scheduler"] = run_scheduler(server, users, others)
+            for other in others.values():
                 server.drop(other.database)
             if checkout := os.environ.get("BESIDE"):
                 found["scheduler_beside"] = run_scheduler(server, users, {}, Path(checkout).resolve())

@@ -21,7 +21,7 @@ def keys(database: Database) -> list[tuple]:
     return database.query(KEYS)
 
 
-def seal_january(database: Database) -> list[tuple]:
+def seal_the_first_month(database: Database) -> list[tuple]:
     """Seal January with ann, and return the keys that there were before."""
     before = keys(database)
     assert [relation for relation, *_ in before] == sorted(REFERRING)
@@ -31,7 +31,7 @@ def seal_january(database: Database) -> list[tuple]:
 
 
 def test_filling_empty_tables_ends_with_the_keys_that_there_were(database):
-    before = seal_january(database)
+    before = seal_the_first_month(database)
     database.upsert(JANUARY, "users")
     assert keys(database) == []
     database.upsert(JANUARY, "labels")
@@ -41,7 +41,7 @@ def test_filling_empty_tables_ends_with_the_keys_that_there_were(database):
 
 
 def test_in_the_months_after_the_first_no_key_is_lifted(database):
-    before = seal_january(database)
+    before = seal_the_first_month(database)
     database.load_month(JANUARY, delivery("ann"))
     database.build_month(FEBRUARY, delivery("ann", "bob"))
     database.seal(FEBRUARY)
@@ -50,7 +50,7 @@ def test_in_the_months_after_the_first_no_key_is_lifted(database):
 
 
 def test_rows_without_a_user_are_refused_where_the_key_was_lifted_too(database):
-    seal_january(database)
+    seal_the_first_month(database)
     database.upsert(JANUARY, "users")
     another = database.another()
     another.build_month(FEBRUARY, delivery("ann", "bob"))
@@ -63,7 +63,7 @@ def test_rows_without_a_user_are_refused_where_the_key_was_lifted_too(database):
 
 
 def test_a_table_that_someone_reads_keeps_its_key_and_no_one_waits(database):
-    before = seal_january(database)
+    before = seal_the_first_month(database)
     with psycopg.connect(database.admin_uri) as reader:
         reader.execute("select from labels")
         database.run_as_admin(f"alter database {reader.info.dbname} set lock_timeout = '1s'")
@@ -75,7 +75,7 @@ def test_a_table_that_someone_reads_keeps_its_key_and_no_one_waits(database):
 
 
 def test_the_schema_is_installed_again_while_a_key_is_lifted(database):
-    before = seal_january(database)
+    before = seal_the_first_month(database)
     database.upsert(JANUARY, "users")  # and then the run is killed
     database.run_as_admin("comment on schema staging is 'another version'")
     install_schema.install(database.admin_uri)
