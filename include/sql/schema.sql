@@ -35,6 +35,7 @@ perform staging.add_columns();
 {% include 'schema/finish_build.sql' %}
 {% include 'schema/assert_built.sql' %}
 {% include 'schema/apply_changes.sql' %}
+{% include 'schema/later_months.sql' %}
 {% include 'schema/attach_build.sql' %}
 {% include 'schema/add_revision.sql' %}
 {% include 'schema/seal_month.sql' %}

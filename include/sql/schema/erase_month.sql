@@ -71,16 +71,15 @@ begin
         ledger.unchanged := ledger.unchanged - gone.unchanged;
         if gone.is_recounted or least(ledger.inserted, ledger.updated, ledger.unchanged) < 0 then
             perform staging.assert_in_database(month, array[gone.table_name]);  -- the month before is read
-            execute format('select * from staging.count_%s($1, $2, $3, $4)', gone.table_name)
-            into counts
-            using
-                format('public.%I', gone.snapshots || to_char(month, '_YYYYMMDD'))::regclass,
+            counts := staging.count_sealed(
+                gone.table_name,
                 month,
                 (
                     select max(as_of) from public.deliveries
                     where table_name = gone.table_name and as_of < month
                 ),
-                ledger.not_delivered;
+                ledger.not_delivered
+            );
             ledger.inserted := counts.inserted;
             ledger.updated := counts.updated;
             ledger.unchanged := counts.delivered - counts.inserted - counts.updated;

@@ -6,9 +6,11 @@ create or replace function staging.seal_month(month date, run text, restate bool
 language plpgsql security definer set search_path = pg_catalog, pg_temp set datestyle = 'ISO' as $$
 declare
     build staging.builds;
-    sealed record;
+    recorded public.current_deliveries;
     changed date[];
     counts staging.counts;
+    later_months staging.later_month[];
+    later staging.later_month;
     warnings text[] := array(select jsonb_array_elements_text(audit -> 'warnings'));
     may_change boolean := restate or audit -> 'approval' is not null;
 begin
@@ -42,11 +44,40 @@ begin
         where as_of = month and is_built
         order by place
     loop
+        later_months := array(
+            select later_month from staging.later_months(month, build.table_name, build.is_sealed) as later_month
+        );
         execute format('select staging.apply_changes_%s($1, $2)', build.table_name)
         into changed using month, build.is_sealed;
         perform staging.assert_true(may_change or changed = '{}', 'sealed snapshots would change');
-        if not build.is_sealed then
+        if build.is_sealed then
+            counts := staging.count_sealed(build.table_name, month, build.previous, build.not_delivered);
+            perform staging.assert_follows(
+                build.table_name, month,
+                counts.is_state and counts.snapshot_checksum = (build.counts).snapshot_checksum
+            );
+        else
             perform staging.attach_build(month, build.table_name);
+        end if;
+        select * into recorded from public.current_deliveries where as_of = month and table_name = build.table_name;
+        if
+            not build.is_sealed or month = any(changed)
+            or may_change and (
+                recorded.file_sha256,
+                recorded.delivered - recorded.suppressed,
+                recorded.snapshot_rows,
+                -- it cannot be computed again if a migration has dropped a column, or compared if columns came later
+                recorded.columns <@ staging.columns_of(build.table_name),
+                case when recorded.columns = staging.columns_of(build.table_name) then recorded.snapshot_checksum end
+            )
+            is distinct from (
+                build.file_sha256,
+                counts.delivered,
+                counts.delivered + counts.carried_forward,
+                true,
+                case when recorded.columns = staging.columns_of(build.table_name) then counts.snapshot_checksum end
+            )
+        then
             perform staging.add_revision(
                 month, build.table_name, build.counts, run, true,
                 case when build.table_name = '{{ root.name }}' then warnings else '{}' end,
@@ -54,68 +85,12 @@ begin
             );
         end if;
 
-        -- of the months that were sealed before, each changed one, and the one after it, must be state(k)
-        for sealed in
-            select *
-            from (
-                select
-                    as_of,
-                    not_delivered,
-                    file_sha256,
-                    delivered - suppressed as delivered,
-                    snapshot_rows,
-                    -- a checksum that does not cover the current columns cannot be compared with one that does
-                    case when columns = staging.columns_of(table_name) then snapshot_checksum end as snapshot_checksum,
-                    -- and it cannot be recomputed at all if a migration has dropped one of its columns
-                    columns <@ staging.columns_of(table_name) as is_provable,
-                    lag(as_of) over (order by as_of) as previous
-                from (
-                    select deliveries.as_of from public.deliveries where table_name = build.table_name
-                    union
-                    select month
-                ) as months
-                left join (
-                    select * from public.current_deliveries where table_name = build.table_name
-                ) as ledger using (as_of)
-            ) as in_order
-            where
-                in_order.as_of > month and (in_order.as_of = any(changed) or in_order.previous = any(changed || month))
-                or in_order.as_of = month and build.is_sealed
-            order by in_order.as_of
-        loop
-            execute format('select * from staging.count_%s($1, $2, $3, $4)', build.table_name)
-            into counts
-            using
-                format(
-                    'public.%I', staging.snapshots_of(build.table_name) || to_char(sealed.as_of, '_YYYYMMDD')
-                )::regclass,
-                sealed.as_of,
-                sealed.previous,
-                case when sealed.as_of = month then build.not_delivered else sealed.not_delivered end;
-            perform staging.assert_true(
-                counts.is_state
-                and (sealed.as_of > month or counts.snapshot_checksum = (build.counts).snapshot_checksum),
-                format(
-                    E'the sealed snapshot of %s for %s does not follow from the months before it.\n'
-                    'Something other than this pipeline wrote to it. Nothing was sealed.',
-                    build.table_name, sealed.as_of
-                ),
-                format('restate %s first: run it with restate=true.', sealed.as_of)
-            );
-            if
-                sealed.as_of = any(changed)
-                or sealed.as_of = month and may_change
-                and (
-                    sealed.file_sha256, sealed.delivered, sealed.snapshot_rows, sealed.is_provable,
-                    sealed.snapshot_checksum
-                )
-                is distinct from (
-                    build.file_sha256, counts.delivered, counts.delivered + counts.carried_forward, true,
-                    case when sealed.snapshot_checksum is not null then counts.snapshot_checksum end
-                )
-            then
+        foreach later in array later_months loop
+            counts := staging.count_later(later, build.table_name, month);
+            perform staging.assert_follows(build.table_name, later.as_of, counts.is_state);
+            if later.as_of = any(changed) then
                 perform staging.add_revision(
-                    sealed.as_of, build.table_name, counts, run, sealed.as_of = month,
+                    later.as_of, build.table_name, counts, run, false,
                     case when build.table_name = '{{ root.name }}' then warnings else '{}' end,
                     audit -> 'approval'
                 );

@@ -207,7 +207,7 @@ def test_the_reader_writes_nothing_and_does_not_see_staging(sealed, reader, stat
         "create or replace function staging.assert_true(boolean, text, text) returns void language sql as ''",
         "alter function staging.create_build(date, text, text, boolean) security invoker",
         "alter function staging.seal_month(date, text, boolean, jsonb) set search_path = public",
-        "drop function staging.count_labels(regclass, date, date, text[])",
+        "drop function staging.count_labels(regclass, date, date, text[], text)",
         "comment on schema staging is 'another version'",
         # the machine
         "copy labels to program 'id'",
