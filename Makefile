@@ -8,7 +8,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 UV := .local/uv/bin/uv
 COMPILE = $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-header
-export DELIVERIES USERS PEERS ONLY HISTORY SCHEDULER BESIDE AS_OF HORIZON OUT FOLDER MONTH USERS_FILE REASON
+export DELIVERIES USERS MONTHS PEERS ONLY HISTORY SCHEDULER BESIDE AS_OF HORIZON OUT FOLDER MONTH USERS_FILE REASON
 export PYTHONDONTWRITEBYTECODE :=
 
 WITH_SERVER = .venv/bin/python tools/embedded.py run
@@ -83,7 +83,7 @@ deploy-check: setup ## bring docker-compose.yaml up with two workers, kill one, 
 	@command -v docker > /dev/null || { echo 'make deploy-check needs docker, which is not there.' >&2; exit 2; }
 	.venv/bin/python -m pytest -x -s -m deploy -o console_output_style=classic tests/system/test_compose.py
 
-bench: setup ## benchmark the month against psql, pandas, and peers (USERS="7043 100000" PEERS=1 ONLY="floor package" BESIDE=../old HISTORY=36 SCHEDULER=1)
+bench: setup ## benchmark the month against psql, pandas, and peers (USERS="7043 100000" MONTHS=6 PEERS=1 ONLY="floor package" BESIDE=../old HISTORY=36 SCHEDULER=1)
 	@.venv/bin/python bench/run.py
 
 lint: setup ## run ruff and mypy on Python, sqlfluff on SQL

@@ -85,6 +85,22 @@ def months_table(result: dict[str, Any]) -> str:
     return f"{result['users']:,} users, month {result['month']}\n" + grid(head, rows)
 
 
+def later_months_tables(results: list[dict[str, Any]]) -> list[str]:
+    """Return a table for each size with more than two months: medians over the months after the first."""
+    tables = []
+    for users in dict.fromkeys(result["users"] for result in results):
+        took = [seconds(result) for result in results if result["users"] == users][1:]
+        if len(took) < 2 or "package" not in took[0]:
+            continue
+        rows = [
+            [TITLES[name], median(one[name] for one in took), median(one["package"] / one[name] for one in took)]
+            for name in took[0]
+        ]
+        title = f"{users:,} users, medians of months 2 to {len(took) + 1}; the package against each of the same month"
+        tables.append(f"{title}\n{grid(('', 'seconds', 'package x'), rows)}")
+    return tables
+
+
 def steps_table(results: list[dict[str, Any]], name: str = "package") -> str:
     """Return the steps of this package, or of the one in BESIDE, with one column per size and month."""
     packages = [result[name] for result in results]
@@ -146,6 +162,7 @@ def text(found: dict[str, Any]) -> str:
     parts = []
     if results := found.get("results"):
         parts += [months_table(result) for result in results]
+        parts += later_months_tables(results)
         if "package" in results[0]:
             parts += [steps_table(results), memory_table(results)]
         if "beside" in results[0]:

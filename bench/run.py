@@ -1,8 +1,8 @@
 """Measure the month side by side, in one run, interleaved; `make bench`. It prints tables, and writes JSON and a plot.
 
-Environment: USERS (sizes, default 7043 100000 1000000), PEERS=1 (also dlt and dbt), ONLY (names of contenders), BESIDE
-(another checkout, whose package is also measured), HISTORY=36 (instead: that many small months), SCHEDULER=1 (instead:
-a real scheduler against empty tasks; its USERS is one size, by default 7043).
+Environment: USERS (sizes, default 7043 100000 1000000), MONTHS (of each size, default 2), PEERS=1 (also dlt and dbt),
+ONLY (names of contenders), BESIDE (another checkout, whose package is also measured), HISTORY=36 (instead: that many
+small months), SCHEDULER=1 (instead: a real scheduler against empty tasks; its USERS is one size, by default 7043).
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from floor import Floor, FloorOfTwo, Rules
 from package import Beside, Package
 from peers import Baseline, Dbt, Dlt
 
-MONTHS = 2
 SIZES = "7043 100000 1000000"
 NAMES = ("floor", "floor_2", "package", "rules", "baseline")
 PEERS = ("dlt", "dbt")
@@ -58,7 +57,7 @@ def contenders(server: Server, users: int, months: list[Delivery], names: tuple[
 
 def run_size(server: Server, users: int, names: tuple[str, ...]) -> list[dict[str, Any]]:
     """Run all contenders month by month; return one result per month."""
-    months = deliveries(users, MONTHS)
+    months = deliveries(users, int(os.environ.get("MONTHS") or 2))
     racing = contenders(server, users, months, names)
     results = []
     for delivery in months:

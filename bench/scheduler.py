@@ -6,6 +6,7 @@ Other contenders take turns with it, month by month, while the scheduler is down
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from package import Airflow, by_step
 
 from ports import free_port
 
-MONTHS, MONTHS_OF_MANY, MANY = 4, 2, 100_000  # fewer months if there are many users
+MONTHS, MONTHS_OF_MANY, MANY = 4, 2, 100_000  # fewer months if there are many users, unless MONTHS says
 PATIENCE = 600  # seconds for a run
 
 
@@ -107,7 +108,7 @@ def run_scheduler(server: Server, users: int, others: dict[str, Any], checkout: 
         others: contenders by name; each has a database of its own.
         checkout: whose package it is.
     """
-    months = deliveries(users, MONTHS if users < MANY else MONTHS_OF_MANY)
+    months = deliveries(users, int(os.environ.get("MONTHS") or 0) or (MONTHS if users < MANY else MONTHS_OF_MANY))
     database = "bench_scheduler"
     server.create(database)
     airflow = Airflow(server, "scheduler", database, months[0].folder.parent, checkout)
