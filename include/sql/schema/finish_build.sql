@@ -24,8 +24,8 @@ begin
     execute format(
         'alter table staging.%I add primary key (user_id, as_of), add constraint as_of check (as_of = %L)', build, month
     );
-    execute format('alter table staging.%I add unique (user_id, as_of)', changes);
-    execute format('analyze staging.%I', changes);  -- seal looks for its users in all later months
+    execute format('alter table staging.%I add unique (as_of, user_id)', changes);
+    execute format('analyze staging.%I', changes);  -- seal looks up its users month by month
     if plan.is_built then
         execute format('select * from staging.count_%s($1, $2, $3, $4)', of_table)
         into counted using format('staging.%I', build)::regclass, month, plan.previous, plan.not_delivered;

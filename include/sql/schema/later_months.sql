@@ -1,13 +1,9 @@
--- The sealed months that must be counted again when an earlier one is sealed: those in its list of changes, and the one
--- after each. Only rows of listed users can have changed there. So only they are counted, and a restatement costs what
--- it changes. All rows are counted
--- - in the month after a late one, whose list is not checked against what the late month delivers;
--- - if the ledger's checksum does not cover the current columns;
--- - if the month before was sealed after this one, so that the ledger's counts are of another time, or if they do not
---   fit the rows.
+-- The later months that sealing a month touches: those in its list of changes, and the one after each. Only rows of
+-- listed users can change there. So only they are counted, before and after, and a restatement costs what it changes.
 --
 -- takes:  the list of changes, not yet applied, and whether the month was sealed before
--- leaves: a row per month, oldest first; `others` is what the ledger says without the listed users
+-- leaves: a row per month, oldest first: the month before it; `others`, what the ledger says of the users who are not
+--         listed; and `all_are_counted` where the ledger cannot say that. Then `others` is 0, and all rows are counted
 create type staging.later_month as (
     as_of date,
     previous date,
@@ -24,9 +20,23 @@ declare
     later record;
     listed staging.counts;
     others staging.counts;
-    nothing constant staging.counts := (0, 0, 0, 0, 0, true);
+    all_are_counted boolean;
+    -- whether the listed rows are those that the ledger has counted
+    is_as_sealed boolean := true;
 begin
     execute format('select array_agg(distinct as_of) from staging.%I', changes) into changed;
+    if is_sealed and changed is not null then
+        is_as_sealed := coalesce(
+            (
+                select found.snapshot_checksum = sealed.snapshot_checksum
+                from public.current_deliveries as sealed
+                cross join lateral staging.checksum_of(
+                    format('public.%I', staging.snapshots_of(of_table))::regclass, month, sealed.columns
+                ) as found
+                where sealed.as_of = month and sealed.table_name = of_table
+            ), false
+        );
+    end if;
     for later in
         select *
         from (
@@ -46,26 +56,30 @@ begin
         where as_of > month and (as_of = any(changed) or previous = any(changed) or previous = month and not is_sealed)
         order by as_of
     loop
-        others := nothing;
-        -- the month before has no row in the ledger if it is late
-        if later.previous_sealed_at <= later.sealed_at and later.columns = staging.columns_of(of_table) then
+        others := (0, 0, 0, 0, 0, true);
+        -- the list of a late month is not checked against what the month delivers
+        all_are_counted := later.previous = month and not is_sealed;
+        if later.as_of = any(changed) and not all_are_counted then
             listed := staging.count_sealed(of_table, later.as_of, later.previous, later.not_delivered, changes);
-            others := (
-                later.delivered - later.suppressed - listed.delivered,
-                later.inserted - listed.inserted,
-                later.updated - listed.updated,
-                later.carried_forward - listed.carried_forward,
-                later.snapshot_checksum - listed.snapshot_checksum,
-                true
-            );
-            if least(
-                others.inserted, others.updated, others.delivered - others.inserted - others.updated,
-                others.carried_forward
-            ) < 0 then
-                others := nothing;
+            is_as_sealed := is_as_sealed and listed.is_state;
+            if
+                is_as_sealed
+                and later.columns = staging.columns_of(of_table)
+                and later.previous_sealed_at <= later.sealed_at  -- otherwise it was counted with another month before
+            then
+                others := (
+                    later.delivered - later.suppressed - listed.delivered,
+                    later.inserted - listed.inserted,
+                    later.updated - listed.updated,
+                    later.carried_forward - listed.carried_forward,
+                    later.snapshot_checksum - listed.snapshot_checksum,
+                    true
+                );
+            else
+                all_are_counted := true;
             end if;
         end if;
-        return next (later.as_of, later.previous, others = nothing, others);
+        return next (later.as_of, later.previous, all_are_counted, others);
     end loop;
 end
 $$;

@@ -57,6 +57,7 @@ begin
                 counts.is_state and counts.snapshot_checksum = (build.counts).snapshot_checksum
             );
         else
+            counts := build.counts;
             perform staging.attach_build(month, build.table_name);
         end if;
         select * into recorded from public.current_deliveries where as_of = month and table_name = build.table_name;
@@ -79,7 +80,7 @@ begin
             )
         then
             perform staging.add_revision(
-                month, build.table_name, build.counts, run, true,
+                month, build.table_name, counts, run, true,
                 case when build.table_name = '{{ root.name }}' then warnings else '{}' end,
                 audit -> 'approval'
             );

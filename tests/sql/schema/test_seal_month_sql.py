@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from streamflow.tables import TABLES
 from support.builders import FEBRUARY, JANUARY, MARCH, delivery
 from support.database import Database
@@ -71,15 +73,35 @@ def test_a_sealed_row_that_was_changed_by_hand_still_differs_after_a_restatement
     assert database.verify() == []
 
 
+@pytest.mark.parametrize(
+    ("by_hand", "label"),
+    [
+        ("update labels_snapshots set churn_label = not churn_label where user_id = 'bob'", "True"),
+        (f"update labels_snapshots set churn_label = null where user_id = 'bob' and as_of = '{MARCH}'", "False"),
+        (f"delete from labels_snapshots where user_id = 'bob' and as_of = '{MARCH}'", "False"),
+    ],
+)
+def test_a_restatement_that_repairs_what_was_changed_by_hand_repairs_the_ledger_too(database, by_hand, label):
+    """What bob's rows counted for before is not what the ledger counted: later months are counted whole."""
+    seal_three_months(database)
+    database.run_as_admin(by_hand)
+    database.load_month(JANUARY, delivery("ann", "bob", churn_label=label), restate=True)
+    rows = [(relation, as_of) for relation, as_of, *_ in database.verify() if relation not in TABLES]
+    assert rows == []
+    february = (0, 1, 0, 1) if label == "False" else (0, 0, 1, 1)
+    assert [row[2:] for row in database.query(COUNTS)] == [(2, 0, 0, 0), february, (0, 0, 1, 1)]
+
+
 def test_counts_that_do_not_fit_the_rows_are_counted_again(database):
     """January's row of ann was changed by hand; repaired, she counts otherwise in February than the ledger says."""
-    seal_three_months(database)
+    database.load_month(JANUARY, delivery("ann", "bob", "cid"))
+    database.load_month(FEBRUARY, merged(delivery("ann"), delivery("cid", churn_label="False")))
     database.run_as_admin(
         f"update labels_snapshots set churn_label = not churn_label where as_of = '{JANUARY}' and user_id = 'ann'"
     )
-    january = merged(delivery("ann"), delivery("bob", churn_label="False"))
+    january = merged(delivery("ann", "cid"), delivery("bob", churn_label="False"))
     database.load_month(JANUARY, january, restate=True)
-    assert database.query(COUNTS)[1] == (FEBRUARY, 2, 0, 0, 1, 1)
+    assert database.query(COUNTS)[1] == (FEBRUARY, 2, 0, 1, 1, 1)
     assert database.verify() == []
 
 
