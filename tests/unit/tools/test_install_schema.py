@@ -140,7 +140,7 @@ def test_installing_drops_what_the_pipelines_user_made_while_it_might(january):
         "select relname::text from pg_class where relnamespace = 'staging'::regnamespace and relkind <> 'i' "
         "union select typname::text from pg_type where typnamespace = 'staging'::regnamespace and typtype <> 'b' "
         "order by 1"
-    ) == [("builds",), ("counts",), ("files",), ("publish_lock",), ("runs",)]
+    ) == [("builds",), ("counts",), ("files",), ("later_month",), ("publish_lock",), ("runs",)]
     assert (
         january.query(
             "select relname::text from pg_class where relnamespace = 'staging'::regnamespace "
