@@ -11,6 +11,7 @@ declare
     counts staging.counts;
     later_months staging.later_month[];
     later staging.later_month;
+    odd text[];
     warnings text[] := array(select jsonb_array_elements_text(audit -> 'warnings'));
     may_change boolean := restate or audit -> 'approval' is not null;
 begin
@@ -44,6 +45,7 @@ begin
         where as_of = month and is_built
         order by place
     loop
+        odd := case when build.table_name = '{{ root.name }}' then warnings else '{}' end;
         later_months := array(
             select later_month from staging.later_months(month, build.table_name, build.is_sealed) as later_month
         );
@@ -80,9 +82,7 @@ begin
             )
         then
             perform staging.add_revision(
-                month, build.table_name, counts, run, true,
-                case when build.table_name = '{{ root.name }}' then warnings else '{}' end,
-                audit -> 'approval'
+                month, build.table_name, counts, run, true, odd, audit -> 'approval'
             );
         end if;
 
@@ -91,9 +91,7 @@ begin
             perform staging.assert_follows(build.table_name, later.as_of, counts.is_state);
             if later.as_of = any(changed) then
                 perform staging.add_revision(
-                    later.as_of, build.table_name, counts, run, false,
-                    case when build.table_name = '{{ root.name }}' then warnings else '{}' end,
-                    audit -> 'approval'
+                    later.as_of, build.table_name, counts, run, false, odd, audit -> 'approval'
                 );
             end if;
         end loop;
