@@ -1,6 +1,6 @@
 """Measure the month side by side, in one run, interleaved; `make bench`. It prints tables, and writes JSON and a plot.
 
-Environment: USERS (sizes, default 7043 100000 1000000), MONTHS (of each size, default 2), PEERS=1 (also dlt and dbt),
+Environment: USERS (sizes, default 7043 100000 1000000), MONTHS (of a size, default 2), PEERS=1 (also dlt and dbt),
 ONLY (names of contenders), BESIDE (another checkout, whose package is also measured), HISTORY=36 (instead: that many
 small months), SCHEDULER=1 (instead: a real scheduler against empty tasks; its USERS is one size, by default 7043).
 """
@@ -55,9 +55,9 @@ def contenders(server: Server, users: int, months: list[Delivery], names: tuple[
     return found
 
 
-def run_size(server: Server, users: int, names: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Run all contenders month by month; return one result per month."""
-    months = deliveries(users, int(os.environ.get("MONTHS") or 2))
+def run_size(server: Server, users: int, number: int, names: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Run all contenders for a number of months, in turns; return one result per month."""
+    months = deliveries(users, number)
     racing = contenders(server, users, months, names)
     results = []
     for delivery in months:
@@ -99,6 +99,7 @@ def machine() -> dict[str, Any]:
 def main() -> None:
     """Run what the environment asks for."""
     names = chosen()
+    number = int(os.environ.get("MONTHS") or 0)
     WORK.mkdir(parents=True, exist_ok=True)
     with Server() as server:
         found = {"machine": machine(), "server": server.settings()}
@@ -114,15 +115,15 @@ def main() -> None:
             users = int(os.environ.get("USERS") or 7043)
             asked_for = names if os.environ.get("ONLY") else ()
             others = {kind.name: kind(server, users) for kind in BESIDE_SCHEDULER if kind.name in asked_for}
-            found["scheduler"] = run_scheduler(server, users, others)
+            found["scheduler"] = run_scheduler(server, users, number, others)
             for other in others.values():
                 server.drop(other.database)
             if checkout := os.environ.get("BESIDE"):
-                found["scheduler_beside"] = run_scheduler(server, users, {}, Path(checkout).resolve())
+                found["scheduler_beside"] = run_scheduler(server, users, number, {}, Path(checkout).resolve())
         else:
             found["results"] = []
             for users in map(int, (os.environ.get("USERS") or SIZES).split()):
-                found["results"] += run_size(server, users, names)
+                found["results"] += run_size(server, users, number or 2, names)
                 report.write(found)  # keep the results so far, whatever the next size does
     report.write(found)
     if "results" in found:

@@ -6,7 +6,6 @@ Other contenders take turns with it, month by month, while the scheduler is down
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -21,7 +20,7 @@ from package import Airflow, by_step
 
 from ports import free_port
 
-MONTHS, MONTHS_OF_MANY, MANY = 4, 2, 100_000  # fewer months if there are many users, unless MONTHS says
+MONTHS, MONTHS_OF_MANY, MANY = 4, 2, 100_000  # fewer months if there are many users
 PATIENCE = 600  # seconds for a run
 
 
@@ -99,16 +98,19 @@ def trigger(airflow: Airflow, dag: str, conf: dict[str, str], what: str) -> dict
     return took
 
 
-def run_scheduler(server: Server, users: int, others: dict[str, Any], checkout: Path = ROOT) -> dict[str, Any]:
+def run_scheduler(
+    server: Server, users: int, number: int, others: dict[str, Any], checkout: Path = ROOT
+) -> dict[str, Any]:
     """Run some months and the empty DAG in turns, each after an empty warm-up run, then the month of the others.
 
     Args:
         server: the bench's PostgreSQL.
         users: how many a month has.
+        number: of months; 0 for 4, or 2 if there are many users.
         others: contenders by name; each has a database of its own.
         checkout: whose package it is.
     """
-    months = deliveries(users, int(os.environ.get("MONTHS") or 0) or (MONTHS if users < MANY else MONTHS_OF_MANY))
+    months = deliveries(users, number or (MONTHS if users < MANY else MONTHS_OF_MANY))
     database = "bench_scheduler"
     server.create(database)
     airflow = Airflow(server, "scheduler", database, months[0].folder.parent, checkout)
